@@ -1,0 +1,78 @@
+# The only entry point: everything that CI runs is a target here, and `make test` is all of it.
+
+PYTHON ?= python3
+GUEST := wasi-streams
+HOST := wasi-streams-host
+PROGRAMS := wasi-streams-examples wasi-streams-fixtures
+WASM := --target wasm32-wasip2
+WASM_PROGRAMS := $(addprefix -p ,$(PROGRAMS)) $(WASM) --profile component
+
+# The places below target/ are promises (README, tests, tools), whatever the environment says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+# The Python here leaves nothing behind in the source tree.
+export PYTHONDONTWRITEBYTECODE := 1
+
+say = @printf '==> %s\n'
+
+.DEFAULT_GOAL := help
+# Cargo is parallel by itself, and its output is readable only one at a time.
+.NOTPARALLEL:
+.PHONY: help setup components demo test test-native test-wasm conformance conformance-write lint doc
+
+help: ## print this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
+
+setup: ## check the tools and install the compile target
+	@PYTHON=$(PYTHON) tools/setup.sh
+
+components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
+	$(say) 'components: examples and fixtures for wasm32-wasip2'
+	cargo build --locked $(WASM_PROGRAMS)
+	@tools/collect-components.sh $(PROGRAMS)
+	$(say) 'components: the runner'
+	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
+
+demo: components ## run the examples against each other and against a real HTTP server
+	$(say) 'demo'
+	@$(PYTHON) tools/demo.py
+
+test: lint test-native test-wasm conformance doc demo ## everything CI runs
+	$(say) 'test: all passed'
+
+test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
+	$(say) 'test-native: the library'
+	cargo test --locked -p $(GUEST)
+	$(say) 'test-native: the tools'
+	$(PYTHON) -m unittest discover -s tools
+
+test-wasm: components ## tests of the components under wasmtime
+	$(say) 'test-wasm'
+	cargo test --locked --release -p $(HOST)
+
+conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
+	$(say) 'conformance'
+	@$(PYTHON) tools/conformance.py
+
+conformance-write: ## write the status column of CONFORMANCE.md
+	$(say) 'conformance: writing the status column'
+	@$(PYTHON) tools/conformance.py --write --quiet
+
+lint: ## format, clippy, layers, dependency policy; warnings are errors
+	$(say) 'lint: format'
+	cargo fmt --all --check
+	$(say) 'lint: rules of the code'
+	@$(PYTHON) tools/layers.py
+	$(say) 'lint: clippy, library natively'
+	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
+	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
+	cargo clippy --locked -p $(GUEST) $(WASM_PROGRAMS) -- -D warnings
+	$(say) 'lint: clippy, host'
+	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
+	$(say) 'lint: dependencies'
+	@tools/deny.sh
+
+doc: ## build the documentation of the library for both targets; warnings are errors
+	$(say) 'doc: natively'
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST)
+	$(say) 'doc: for wasm32-wasip2'
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) $(WASM)

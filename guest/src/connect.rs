@@ -1,0 +1,224 @@
+//! [`open_connection`](crate::open_connection()): from host and port to reader and writer.
+
+mod race;
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::connection::Info;
+use crate::error::{Error, Result};
+use crate::options::{
+    AddressFamily, DEFAULT_HAPPY_EYEBALLS_DELAY, IntoHost, IntoLocalAddr, IntoPort, KeepAlive, check_limit,
+};
+use crate::proto::buffer::DEFAULT_LIMIT;
+use crate::proto::interleave::interleave;
+use crate::reader::StreamReader;
+use crate::resolve::resolve_with;
+use crate::socket::Socket;
+use crate::sys;
+use crate::sys::types::KeepAliveNanos;
+use crate::writer::StreamWriter;
+
+/// Connects to `host` and `port` and gives a reader and a writer, like `asyncio.open_connection`.
+///
+/// Returns a builder: chain the arguments that Python has as keywords, then `.await` it. Without any, names are resolved
+/// by the host, and addresses of both families are raced with a head start of 250 ms each (RFC 8305). There is no timeout
+/// of its own: wrap it in [`timeout`](crate::timeout).
+///
+/// `host` is a name or an address, or `()` for the loopback address; `port` a number, or a number as text.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] for bad arguments, before anything else; [`Error::Resolve`] when the name has no address;
+/// [`Error::Io`] with the kind and the address when connecting failed, [`Error::Many`] when several addresses failed in
+/// different ways. A host that does not permit it gives `PermissionDenied`, and the text says what to allow.
+///
+/// # Cancel safety
+///
+/// Dropping it closes every socket of every attempt.
+///
+/// # Differences from asyncio
+///
+/// Happy eyeballs is on by default; `.happy_eyeballs_delay(None)` tries one address after another as Python does.
+/// `proto` is always TCP; of `flags`, [`numeric_host`](OpenConnection::numeric_host) remains. There is no `TCP_NODELAY`
+/// in WASI 0.2: small writes of one turn leave as one segment instead.
+///
+/// # Examples
+///
+/// ```
+/// use wasi_streams::{open_connection, run, timeout};
+/// use std::time::Duration;
+///
+/// # fn main() -> anyhow::Result<()> {
+/// # let net = wasi_streams::sim::Network::new();
+/// # let server = net.listen("127.0.0.1:8888".parse()?);
+/// # wasi_streams::spawn(async move { let peer = server.accept().await; peer.send(b"hello\n"); peer.recv(4).await; });
+/// run(async {
+///     let connect = open_connection("127.0.0.1", 8888).limit(16 * 1024);
+///     let (mut reader, writer) = timeout(Duration::from_secs(5), connect.into_future()).await??;
+///     writer.write("ping")?;
+///     println!("{:?}", reader.readline().await?);
+///     writer.close();
+///     writer.wait_closed().await?;
+///     anyhow::Ok(())
+/// })
+/// # }
+/// # use std::future::IntoFuture;
+/// ```
+pub fn open_connection(host: impl IntoHost, port: impl IntoPort) -> OpenConnection {
+    OpenConnection {
+        host: host.into_host(),
+        port: port.into_port(),
+        socket: None,
+        limit: DEFAULT_LIMIT,
+        family: AddressFamily::Unspecified,
+        numeric_host: false,
+        local_addr: None,
+        happy_eyeballs_delay: Some(DEFAULT_HAPPY_EYEBALLS_DELAY),
+        interleave: None,
+        keep_alive: None,
+    }
+}
+
+/// The arguments of [`open_connection`](crate::open_connection()); `.await` it to connect.
+#[must_use = "nothing happens before it is awaited"]
+pub struct OpenConnection {
+    host: Option<String>,
+    port: Result<Option<u16>>,
+    socket: Option<Socket>,
+    limit: usize,
+    family: AddressFamily,
+    numeric_host: bool,
+    local_addr: Option<(String, u16)>,
+    happy_eyeballs_delay: Option<Duration>,
+    interleave: Option<usize>,
+    keep_alive: Option<KeepAlive>,
+}
+
+impl OpenConnection {
+    /// Sets the limit of the reader in bytes, 64 KiB by default; 0 is an error.
+    pub fn limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// Restricts the addresses to one family.
+    pub fn family(mut self, family: AddressFamily) -> Self {
+        self.family = family;
+        self
+    }
+
+    /// Accepts address literals only: the resolver is never asked (`AI_NUMERICHOST`).
+    pub fn numeric_host(mut self, numeric: bool) -> Self {
+        self.numeric_host = numeric;
+        self
+    }
+
+    /// Binds to this address (a `SocketAddr`, or a host with a port) before connecting; port 0 takes any.
+    pub fn local_addr(mut self, address: impl IntoLocalAddr) -> Self {
+        self.local_addr = Some(address.into_local_addr());
+        self
+    }
+
+    /// Sets how long an attempt may take before the next address is tried beside it: 250 ms by default. `None` tries
+    /// the next address only when one failed.
+    pub fn happy_eyeballs_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.happy_eyeballs_delay = delay.into();
+        self
+    }
+
+    /// Sets how many addresses of the first family come before the families alternate; 0 keeps the resolver's order.
+    /// 1 by default with happy eyeballs, else 0.
+    pub fn interleave(mut self, first_address_family_count: usize) -> Self {
+        self.interleave = Some(first_address_family_count);
+        self
+    }
+
+    /// Turns TCP keep-alive on.
+    pub fn keep_alive(mut self, settings: KeepAlive) -> Self {
+        self.keep_alive = Some(settings);
+        self
+    }
+
+    /// Takes over a connected socket; host and port must be `()` then.
+    pub fn socket(mut self, socket: Socket) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    async fn open(self) -> Result<(StreamReader, StreamWriter)> {
+        let limit = check_limit(self.limit)?;
+        let port = self.port.clone()?;
+        if let Some(socket) = self.socket {
+            if self.host.is_some() || port.is_some() {
+                return Err(Error::invalid("host/port and socket can not be specified at the same time")); // O27
+            }
+            return Ok(socket.open(limit));
+        }
+        let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
+        let socket = self.connect(port, keep_alive).await?;
+        Ok(socket.open(limit))
+    }
+
+    async fn connect(&self, port: Option<u16>, keep_alive: Option<KeepAliveNanos>) -> Result<Socket> {
+        let host = self.host.as_deref().filter(|host| !host.is_empty());
+        let port = match (host, port) {
+            (None, None) => return Err(Error::invalid("host and port was not specified and no socket specified")), // O02
+            (Some(_), None) => return Err(Error::invalid("a port is needed to connect to a host")),
+            (_, Some(0)) => return Err(Error::invalid("port 0 cannot be connected to")),
+            (_, Some(port)) => port,
+        };
+        let addresses = match host {
+            Some(host) => resolve_with(host, port, self.family, self.numeric_host).await?,
+            None => vec![SocketAddr::new(self.family.loopback(), port)], // O03
+        };
+        let locals = self.local_addresses().await?;
+        let first_count = self.interleave.unwrap_or(usize::from(self.happy_eyeballs_delay.is_some()));
+        let addresses = interleave(addresses, first_count);
+        let attempt = |address| connect_from(address, &locals, self.local_addr.is_some(), keep_alive);
+        let (link, peer) = race::race(addresses, self.happy_eyeballs_delay, attempt).await?;
+        let info = Info { peer: Some(peer), local: link.local_addr() };
+        Ok(Socket::new(Box::new(link), info))
+    }
+
+    async fn local_addresses(&self) -> Result<Vec<SocketAddr>> {
+        match &self.local_addr {
+            Some((host, port)) => resolve_with(host, *port, self.family, self.numeric_host).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// One attempt: from each local address of the right family in turn, until one can be bound.
+async fn connect_from(
+    address: SocketAddr,
+    locals: &[SocketAddr],
+    local_wanted: bool,
+    keep_alive: Option<KeepAliveNanos>,
+) -> Result<sys::TcpLink> {
+    let locals: Vec<SocketAddr> = locals.iter().copied().filter(|l| l.is_ipv4() == address.is_ipv4()).collect();
+    if local_wanted && locals.is_empty() {
+        let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        let text = format!("no matching local address with family {family} found for {address}");
+        return Err(Error::io(std::io::ErrorKind::AddrNotAvailable, text)); // O19
+    }
+    sys::connect(address, &locals, keep_alive).await
+}
+
+impl IntoFuture for OpenConnection {
+    type Output = Result<(StreamReader, StreamWriter)>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.open())
+    }
+}
+
+impl fmt::Debug for OpenConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenConnection").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! Closing: by the program, by dropping, by force, and the lingering of a connection that still receives.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{After, Connection, Fin, Phase, State};
+use crate::error::{Error, Result};
+use crate::report::{Report, report};
+use crate::rt::linger::{Lingerer, Token};
+use crate::rt::time::{Instant, sleep_until};
+use crate::sys::Link;
+
+/// How long a closed connection whose peer was still sending goes on to discard what arrives: 2 seconds.
+///
+/// Closing a socket with unread data makes the system send a reset, which can destroy what we sent and the peer
+/// has not read yet. So such a connection is half closed first, and dropped when the peer is done.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl Connection {
+    /// Closes the connection: no more reading, the queue is still handed over. Never waits; may be repeated.
+    pub(crate) fn close(self: &Rc<Self>) {
+        let token = Token::new(self);
+        self.change(|state, after| {
+            if state.is_closing() {
+                return;
+            }
+            state.phase = Phase::Closing;
+            if state.link.is_none() {
+                return state.lose(None, after);
+            }
+            state.linger = Some(token);
+            state.wake_pump(after);
+        });
+    }
+
+    /// Ends the connection at once and drops what is queued.
+    pub(crate) fn abort(&self) {
+        self.change(|state, after| state.lose(None, after)); // C10
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.borrow().is_closing()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state.borrow().is_lost()
+    }
+
+    /// Completes when the connection is gone, with the error that ended it, every time.
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.state.borrow_mut();
+        match &state.phase {
+            Phase::Lost(None) => Poll::Ready(Ok(())),
+            Phase::Lost(Some(error)) => Poll::Ready(Err(error.clone())), // C07
+            Phase::Open | Phase::Closing => {
+                super::remember(&mut state.closers, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Runs behind the loss of a connection that has to linger.
+    pub(super) async fn linger_if_unread(&self) {
+        let (link, token) = {
+            let mut state = self.state.borrow_mut();
+            match (state.lingering.take(), state.linger.take()) {
+                (Some(link), token) => (link, token),
+                (None, _) => return,
+            }
+        };
+        discard_until_end(link).await;
+        drop(token);
+    }
+}
+
+/// Reads and throws away until the peer is done, fails, or the time is over.
+async fn discard_until_end(mut link: Box<dyn Link>) {
+    let mut timer = pin!(sleep_until(Instant::now() + LINGER));
+    std::future::poll_fn(|cx| {
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match link.poll_recv(cx) {
+            Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                crate::rt::defer(cx.waker());
+                Poll::Pending
+            }
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+impl State {
+    /// Everything is handed over: the connection is gone for the program, and for us unless the peer still sends.
+    pub(super) fn lose_or_linger(&mut self, cx: &mut Context<'_>, after: &mut After) {
+        let unread = !self.receive.saw_eof()
+            && self.link.as_mut().is_some_and(|link| matches!(link.poll_recv(cx), Poll::Ready(Ok(b)) if !b.is_empty()));
+        if !unread {
+            return self.lose(None, after);
+        }
+        let token = self.linger.take();
+        self.lose(None, after);
+        self.lingering = after.link.take();
+        self.linger = token;
+        if self.fin != Fin::Sent
+            && let Some(link) = &mut self.lingering
+        {
+            // It fails when the peer has gone; then the first read says so too.
+            let _ = link.shutdown_send();
+        }
+    }
+}
+
+impl Lingerer for Connection {
+    fn give_up(&self) {
+        let bytes = self.state.borrow().send.len();
+        if bytes > 0 {
+            report(&Report::Undelivered { peer: self.info.peer, bytes });
+        }
+        let error = Error::io(std::io::ErrorKind::TimedOut, "the program ended before everything was delivered");
+        self.change(|state, after| {
+            state.lose(Some(error), after);
+            after.link = after.link.take().or(state.lingering.take());
+            state.linger = None;
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! The pump: the task of a connection that moves bytes between its state and its link.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::{After, Connection, Fin, Phase, State};
+use crate::rt;
+
+/// The most that one turn of the pump hands over before other tasks get theirs.
+const SEND_BUDGET: usize = 256 * 1024;
+
+/// Runs until the connection is lost and nothing of it is left to finish.
+pub(super) async fn pump(connection: Rc<Connection>) {
+    std::future::poll_fn(|cx| connection.poll_pump(cx)).await;
+    connection.linger_if_unread().await;
+}
+
+impl Connection {
+    /// Moves what can be moved; ready when the connection is lost (or only has to linger).
+    fn poll_pump(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let done = self.change(|state, after| {
+            state.remember_pump(cx);
+            state.pump_out(cx, after);
+            state.pump_in(cx, after);
+            state.pump_close(cx, after)
+        });
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl State {
+    fn remember_pump(&mut self, cx: &Context<'_>) {
+        match &mut self.pump {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Hands queued bytes to the link, then the end of our direction if that is wanted.
+    fn pump_out(&mut self, cx: &mut Context<'_>, after: &mut After) {
+        let mut budget = SEND_BUDGET;
+        while !self.send.is_empty() && !self.is_lost() {
+            let Some(link) = self.link.as_mut() else { return };
+            match link.poll_send(cx, self.send.front()) {
+                Poll::Pending => return,
+                Poll::Ready(Err(error)) => return self.lose(Some(error), after), // W09
+                Poll::Ready(Ok(n)) => {
+                    if self.send.advance(n) {
+                        self.wake_drainers(after); // D03
+                    }
+                    budget = budget.saturating_sub(n);
+                }
+            }
+            if budget == 0 {
+                return rt::defer(cx.waker());
+            }
+        }
+        if self.send.is_empty() {
+            after.wakers.append(&mut self.flushers);
+        }
+        if self.fin == Fin::Wanted && self.send.is_empty() {
+            self.fin = Fin::Sent; // W12
+            let sent = self.link.as_mut().map_or(Ok(()), |link| link.shutdown_send());
+            if let Err(error) = sent {
+                self.lose(Some(error), after);
+            }
+        }
+    }
+
+    /// Takes one piece from the link; more of them in later turns, so that others get theirs.
+    fn pump_in(&mut self, cx: &mut Context<'_>, after: &mut After) {
+        if !self.wants_data() {
+            return;
+        }
+        let Some(link) = self.link.as_mut() else { return };
+        match link.poll_recv(cx) {
+            Poll::Pending => {}
+            Poll::Ready(Err(error)) => self.lose(Some(error), after),
+            Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
+                self.receive.feed_eof(); // W16: half closed, writing goes on
+                self.wake_reader(after);
+            }
+            Poll::Ready(Ok(bytes)) => {
+                self.receive.feed(bytes);
+                self.wake_reader(after);
+                rt::defer(cx.waker()); // the read that finds nothing is the one that registers
+            }
+        }
+    }
+
+    /// Finishes a close once the queue is empty; true when the pump is done.
+    fn pump_close(&mut self, cx: &mut Context<'_>, after: &mut After) -> bool {
+        if matches!(self.phase, Phase::Closing) && self.send.is_empty() {
+            let closed = self.link.as_mut().map_or(Poll::Ready(Ok(())), |link| link.poll_close(cx));
+            match closed {
+                Poll::Pending => return false,
+                Poll::Ready(Err(error)) => self.lose(Some(error), after),
+                Poll::Ready(Ok(())) => self.lose_or_linger(cx, after),
+            }
+        }
+        self.is_lost()
+    }
+}

@@ -1,0 +1,69 @@
+//! WASI 0.2: pollables, streams and sockets of the `wasi` crate together with this one.
+//!
+//! The only public module that names types of the `wasi` crate (0.14, which is `wasip2` 1.x).
+
+use wasi::io::poll::Pollable;
+use wasi::io::streams::{InputStream, OutputStream};
+use wasi::sockets::tcp::TcpSocket;
+
+use crate::error::Result;
+use crate::socket::{ListeningSocket, Socket};
+use crate::sys::wasi as host;
+use crate::sys::{Listener, Registration, TcpLink};
+
+/// Waits until `pollable` is ready, beside everything else that goes on, and gives it back.
+///
+/// Lets a program mix in `wasi:http`, files, or anything else that has a pollable. The pollable must not outlive what
+/// it belongs to: the host traps.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the pollable. Use [`Registered`] to wait for one pollable many times.
+pub async fn wait_for(pollable: Pollable) -> Option<Pollable> {
+    let registered = Registered::new(pollable);
+    registered.ready().await;
+    registered.into_inner()
+}
+
+/// A pollable registered with the runtime, to be waited for again and again.
+#[derive(Debug)]
+pub struct Registered(Registration);
+
+impl Registered {
+    /// Registers `pollable`.
+    pub fn new(pollable: Pollable) -> Self {
+        Self(Registration::new(host::Pollable::from_raw(pollable)))
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be given up and called again.
+    pub async fn ready(&self) {
+        self.0.ready().await;
+    }
+
+    /// Gives the pollable back.
+    pub fn into_inner(self) -> Option<Pollable> {
+        self.0.into_pollable().map(host::Pollable::into_raw)
+    }
+}
+
+/// Wraps a connected socket with its streams, to be taken over by
+/// [`open_connection`](crate::open_connection()).
+///
+/// No pollable of them may be left.
+pub fn connected_socket(socket: TcpSocket, input: InputStream, output: OutputStream) -> Socket {
+    let (input, output) = (host::InputStream::from_raw(input), host::OutputStream::from_raw(output));
+    Socket::tcp(TcpLink::new(host::TcpSocket::from_raw(socket), input, output))
+}
+
+/// Wraps a bound or listening socket, to be taken over by [`start_server`](crate::start_server()).
+///
+/// # Errors
+///
+/// When the socket is not bound.
+pub fn listening_socket(socket: TcpSocket) -> Result<ListeningSocket> {
+    Listener::from_socket(host::TcpSocket::from_raw(socket)).map(ListeningSocket)
+}

@@ -1,0 +1,443 @@
+//! [`StreamReader`]: what arrived, in the pieces the program wants.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_lite::{AsyncBufRead, AsyncRead, Stream};
+
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::proto::buffer::DEFAULT_LIMIT;
+use crate::proto::search::{Search, Separators};
+
+/// The reading half of a connection, like `asyncio.StreamReader`.
+///
+/// Made by [`open_connection`](crate::open_connection()) and [`start_server`](crate::start_server()). Data is read ahead,
+/// up to twice the *limit* (64 KiB unless set), whether or not a read is in progress; beyond that the peer is held
+/// back.
+///
+/// It is also an [`AsyncRead`] and [`AsyncBufRead`], so the extension methods of `futures-lite` work; the methods
+/// here copy nothing.
+///
+/// # Differences from asyncio
+///
+/// A second read while one is waiting does not compile (asyncio raises `RuntimeError`):
+///
+/// ```compile_fail
+/// # async fn f(mut reader: wasi_streams::StreamReader) {
+/// let first = reader.read(1);
+/// let second = reader.read(1); // cannot borrow `reader` as mutable more than once
+/// first.await.unwrap();
+/// # second.await.unwrap();
+/// # }
+/// ```
+///
+/// Dropping the reader discards what arrives from then on; the connection stays open as long as its writer.
+pub struct StreamReader {
+    connection: Rc<Connection>,
+    limit: usize,
+    /// What was lent out for borrowed access and not used yet.
+    front: Bytes,
+    /// The line that `readline_ref` lends.
+    line: Bytes,
+}
+
+impl StreamReader {
+    /// Makes a reader that is fed by hand, like `asyncio.StreamReader(limit)`: for tests, and for protocols that come
+    /// from elsewhere. `limit` is in bytes, [`DEFAULT_LIMIT`] by default.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] when the limit is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> anyhow::Result<()> {
+    /// use wasi_streams::{StreamReader, run};
+    ///
+    /// let mut reader = StreamReader::new(None)?;
+    /// reader.feed_data(b"one\ntwo\n")?;
+    /// reader.feed_eof();
+    /// assert_eq!(run(reader.readline())?, "one\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(limit: impl Into<Option<usize>>) -> Result<Self> {
+        let limit = crate::options::check_limit(limit.into().unwrap_or(DEFAULT_LIMIT))?;
+        Ok(Self::of(Connection::detached(limit)))
+    }
+
+    pub(crate) fn of(connection: Rc<Connection>) -> Self {
+        let limit = connection.look(|buffer| buffer.limit());
+        Self { connection, limit, front: Bytes::new(), line: Bytes::new() }
+    }
+
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    // ------------------------------------------------------------------ reading
+
+    /// Reads at most `n` bytes, as soon as there is at least one; an empty answer is the end of the stream.
+    ///
+    /// `n` is not capped by the limit; 0 gives an empty answer at once.
+    ///
+    /// # Errors
+    ///
+    /// The error that ended the connection, every time, even while data is buffered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is taken before the call completes: give it up and call again.
+    pub async fn read(&mut self, n: usize) -> Result<Bytes> {
+        self.settle();
+        poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_some(n))).await
+    }
+
+    /// Reads until the end of the stream, like `read(-1)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read); what was collected by then is lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Given up half-way, what was collected is put back and the next read sees it.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// asyncio loses what was collected when the read is cancelled.
+    pub async fn read_to_end(&mut self) -> Result<Bytes> {
+        self.settle();
+        let mut collected = Collected { connection: &self.connection, data: BytesMut::new() };
+        loop {
+            let piece = poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_some(usize::MAX))).await;
+            match piece {
+                Ok(piece) if piece.is_empty() => return Ok(std::mem::take(&mut collected.data).freeze()),
+                Ok(piece) if collected.data.is_empty() => collected.data = piece.into(),
+                Ok(piece) => collected.data.extend_from_slice(&piece),
+                Err(error) => {
+                    collected.data.clear(); // R26
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Reads exactly `n` bytes; `n` may be larger than the limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Incomplete`] when the stream ends before; it holds what there was, and the buffer is empty then.
+    /// Else as [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is taken before the call completes.
+    pub async fn readexactly(&mut self, n: usize) -> Result<Bytes> {
+        self.settle();
+        poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_exactly(n))).await
+    }
+
+    /// Reads a line, up to and including `\n`. At the end of the stream: the rest without a newline, then empty answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LineTooLong`] when the line is longer than the limit. If its end was found, that line is dropped, else
+    /// everything buffered, so the rest of the line arrives as a line of its own. Else as [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is taken before the call completes.
+    #[doc(alias = "read_line")]
+    pub async fn readline(&mut self) -> Result<Bytes> {
+        self.settle();
+        let mut search = Search::new(&[b"\n"])?;
+        poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_line(&mut search))).await
+    }
+
+    /// Reads up to and including `separator`; of several separators the one that ends first counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LimitOverrun`] when there is none within the limit (the separator itself does not count); the data
+    /// stays, and `readexactly(consumed)` takes what is safe to take. [`Error::Incomplete`] when the stream ends before; it
+    /// holds what there was. [`Error::InvalidInput`] for an empty separator or none. Else as [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is taken before the call completes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> anyhow::Result<()> {
+    /// use wasi_streams::{StreamReader, run};
+    ///
+    /// let mut reader = StreamReader::new(None)?;
+    /// reader.feed_data(b"a: 1\r\n\r\nbody")?;
+    /// run(async {
+    ///     assert_eq!(reader.readuntil(b"\r\n\r\n").await?, "a: 1\r\n\r\n");
+    ///     reader.feed_data(b";rest.")?;
+    ///     assert_eq!(reader.readuntil([";", "."]).await?, "body;");
+    ///     anyhow::Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[doc(alias = "read_until")]
+    pub async fn readuntil(&mut self, separator: impl Separators) -> Result<Bytes> {
+        self.settle();
+        let mut search = separator.with_list(Search::new)?; // R14: the argument first
+        poll_fn(|cx| {
+            self.connection
+                .poll_take(cx, |buffer| separator.with_list(|list| buffer.take_until(&mut search, list)))
+        })
+        .await
+    }
+
+    /// Gives the lines of the stream, like `async for line in reader`; ends at the end of the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`readline`](Self::readline): a dropped `next()` loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> anyhow::Result<()> {
+    /// use futures_lite::StreamExt;
+    /// use wasi_streams::{StreamReader, run};
+    ///
+    /// let mut reader = StreamReader::new(None)?;
+    /// reader.feed_data(b"a\nb\nc")?;
+    /// reader.feed_eof();
+    /// let lines: Vec<_> = run(reader.lines().try_collect())?;
+    /// assert_eq!(lines, ["a\n", "b\n", "c"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lines(&mut self) -> Lines<'_> {
+        Lines { reader: self, search: None }
+    }
+
+    /// Reads a line like [`readline`](Self::readline) and lends it, without a copy and without counting references: the
+    /// fastest way through many short lines.
+    ///
+    /// # Errors
+    ///
+    /// As [`readline`](Self::readline).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is taken before the call completes.
+    pub async fn readline_ref(&mut self) -> Result<&[u8]> {
+        let found = memchr::memchr(b'\n', &self.front).filter(|at| *at <= self.limit);
+        match found {
+            Some(at) if self.exception().is_none() => {
+                self.line = self.front.split_to(at + 1);
+                self.connection.touch(|buffer| buffer.settle_loan(at + 1));
+            }
+            _ => {
+                self.line = self.readline().await?;
+                self.front = self.connection.touch(|buffer| buffer.lend());
+            }
+        }
+        Ok(&self.line)
+    }
+
+    // ------------------------------------------------------------------ state
+
+    /// Returns whether the stream has ended and everything was read.
+    pub fn at_eof(&self) -> bool {
+        self.connection.look(|buffer| buffer.at_eof())
+    }
+
+    /// Returns the error that reads give, if one is stored.
+    pub fn exception(&self) -> Option<Error> {
+        self.connection.look(|buffer| buffer.error().cloned())
+    }
+
+    /// Stores an error that every later read gives; wakes the read that waits.
+    pub fn set_exception(&self, error: Error) {
+        self.connection.set_read_error(error);
+    }
+
+    /// Appends data by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] after [`feed_eof`](Self::feed_eof).
+    pub fn feed_data(&self, data: &[u8]) -> Result<()> {
+        self.connection.feed(Bytes::copy_from_slice(data))
+    }
+
+    /// Marks the end of the stream by hand; may be repeated.
+    pub fn feed_eof(&self) {
+        self.connection.feed_eof();
+    }
+
+    /// Returns a handle that can feed this reader while a read waits.
+    pub fn feeder(&self) -> Feeder {
+        Feeder { connection: Rc::clone(&self.connection) }
+    }
+
+    /// Returns the limit in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Puts what was lent and not used back into the buffer.
+    fn settle(&mut self) {
+        self.line = Bytes::new(); // or it would share memory with what goes back
+        if !self.front.is_empty() {
+            let rest = std::mem::take(&mut self.front);
+            self.connection.touch(|buffer| buffer.return_loan(rest));
+        }
+    }
+}
+
+/// What `read_to_end` has so far; put back if the read is given up.
+struct Collected<'a> {
+    connection: &'a Connection,
+    data: BytesMut,
+}
+
+impl Drop for Collected<'_> {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data).freeze();
+        self.connection.touch(|buffer| buffer.unread(data)); // R18
+    }
+}
+
+impl Drop for StreamReader {
+    fn drop(&mut self) {
+        self.connection.discard_input(); // C13
+    }
+}
+
+impl fmt::Debug for StreamReader {
+    /// Shows state, never content (R19).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("StreamReader");
+        self.connection.look(|buffer| {
+            out.field("buffered", &buffer.buffered());
+            if buffer.saw_eof() {
+                out.field("eof", &true);
+            }
+            if buffer.limit() != DEFAULT_LIMIT {
+                out.field("limit", &buffer.limit());
+            }
+            if let Some(error) = buffer.error() {
+                out.field("exception", error);
+            }
+            if buffer.is_paused() {
+                out.field("paused", &true);
+            }
+        });
+        out.finish_non_exhaustive()
+    }
+}
+
+impl AsyncBufRead for StreamReader {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if let Some(error) = this.exception() {
+            return Poll::Ready(Err(error.into()));
+        }
+        if this.front.is_empty() {
+            ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
+            this.front = this.connection.touch(|buffer| buffer.lend());
+        }
+        Poll::Ready(Ok(&this.front))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        let n = n.min(this.front.len());
+        this.front.advance(n);
+        this.connection.touch(|buffer| buffer.settle_loan(n));
+    }
+}
+
+impl AsyncRead for StreamReader {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
+        if out.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let available = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let n = available.len().min(out.len());
+        out[..n].copy_from_slice(&available[..n]);
+        self.consume(n);
+        Poll::Ready(Ok(n))
+    }
+}
+
+/// The lines of a [`StreamReader`]; see [`StreamReader::lines`].
+#[derive(Debug)]
+pub struct Lines<'a> {
+    reader: &'a mut StreamReader,
+    search: Option<Search>,
+}
+
+impl Stream for Lines<'_> {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        this.reader.settle();
+        let search = match &mut this.search {
+            Some(search) => search,
+            none => none.insert(Search::new(&[b"\n"])?),
+        };
+        let line = ready!(this.reader.connection.poll_take(cx, |buffer| buffer.take_line(search)));
+        this.search = None;
+        Poll::Ready(match line {
+            Ok(line) if line.is_empty() => None, // R77
+            other => Some(other),
+        })
+    }
+}
+
+/// Feeds a [`StreamReader`] by hand, also while a read waits; see [`StreamReader::feeder`].
+#[derive(Clone)]
+pub struct Feeder {
+    connection: Rc<Connection>,
+}
+
+impl Feeder {
+    /// Appends data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] after [`feed_eof`](Self::feed_eof).
+    pub fn feed_data(&self, data: &[u8]) -> Result<()> {
+        self.connection.feed(Bytes::copy_from_slice(data))
+    }
+
+    /// Marks the end of the stream; may be repeated.
+    pub fn feed_eof(&self) {
+        self.connection.feed_eof();
+    }
+
+    /// Stores an error that every later read gives.
+    pub fn set_exception(&self, error: Error) {
+        self.connection.set_read_error(error);
+    }
+
+    /// Returns whether the reader asks for a pause: it holds more than twice its limit.
+    pub fn is_paused(&self) -> bool {
+        self.connection.look(|buffer| buffer.is_paused())
+    }
+}
+
+impl fmt::Debug for Feeder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feeder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! Telling the program about what has no caller to return to.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::error::Error;
+
+/// Something that went wrong, or should not be done, where no caller is there to get an error.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Report {
+    /// A connection handler returned an error; its connection is closed, the server goes on.
+    HandlerFailed {
+        /// The client.
+        peer: Option<SocketAddr>,
+        /// The handler's error as text.
+        error: String,
+    },
+    /// A task panicked (never on WASI, where a panic ends the program).
+    TaskPanicked {
+        /// The panic's message.
+        message: String,
+    },
+    /// Accepting failed; it is tried again.
+    AcceptFailed {
+        /// The listening address.
+        local: SocketAddr,
+        /// Why.
+        error: Error,
+    },
+    /// A writer was dropped without `close()`. It is closed now, and what it accepted is delivered; told once a program.
+    WriterDropped {
+        /// The peer.
+        peer: Option<SocketAddr>,
+    },
+    /// The program keeps writing to a connection that is lost.
+    WritesAfterLoss {
+        /// The peer.
+        peer: Option<SocketAddr>,
+        /// How many writes were discarded by now.
+        count: u32,
+    },
+    /// The program ended before a peer took everything.
+    Undelivered {
+        /// The peer.
+        peer: Option<SocketAddr>,
+        /// How many bytes were dropped, those that the host holds not counted.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HandlerFailed { peer, error } => {
+                write!(f, "unhandled error in the handler of {}: {error}", Peer(*peer))
+            }
+            Self::TaskPanicked { message } => write!(f, "a task panicked: {message}"),
+            Self::AcceptFailed { local, error } => {
+                write!(f, "cannot accept connections on {local} for now, trying again: {error}")
+            }
+            Self::WriterDropped { peer } => {
+                write!(f, "the writer to {} was dropped without close(); closing it (told once)", Peer(*peer))
+            }
+            Self::WritesAfterLoss { peer, count } => {
+                write!(f, "{count} writes to {} were discarded: the connection is lost", Peer(*peer))
+            }
+            Self::Undelivered { peer, bytes } => {
+                write!(f, "{bytes} bytes to {} were not delivered: the peer did not take them in time", Peer(*peer))
+            }
+        }
+    }
+}
+
+struct Peer(Option<SocketAddr>);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("an in-memory peer"),
+        }
+    }
+}
+
+type Hook = Rc<dyn Fn(&Report)>;
+
+thread_local! {
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+}
+
+/// Sets what is done with [`Report`]s on this thread; the default writes a line to standard error.
+///
+/// asyncio has the loop's exception handler, its logger and `ResourceWarning` for this.
+///
+/// # Examples
+///
+/// ```
+/// wasi_streams::set_report_hook(|report| eprintln!("net: {report}"));
+/// ```
+pub fn set_report_hook(hook: impl Fn(&Report) + 'static) {
+    HOOK.with_borrow_mut(|slot| *slot = Some(Rc::new(hook)));
+}
+
+/// Tells the hook that a writer was dropped unclosed, the first time that happens.
+pub(crate) fn writer_dropped(peer: Option<SocketAddr>) {
+    thread_local!(static TOLD: Cell<bool> = const { Cell::new(false) });
+    if !TOLD.try_with(|told| told.replace(true)).unwrap_or(true) {
+        report(&Report::WriterDropped { peer });
+    }
+}
+
+/// Tells the hook.
+pub(crate) fn report(report: &Report) {
+    let hook = HOOK.try_with(|slot| slot.try_borrow().ok().and_then(|hook| hook.clone())).ok().flatten();
+    match hook {
+        Some(hook) => hook(report),
+        None => write_line(report),
+    }
+}
+
+fn write_line(report: &Report) {
+    use std::io::Write;
+    // A closed standard error is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "wasi-streams: {report}");
+}
+
+/// Polls a task so that its panic ends it alone; true when the task is done.
+pub(crate) fn guard_task(poll: impl FnMut() -> bool) -> bool {
+    guard(poll).unwrap_or_else(|message| {
+        report(&Report::TaskPanicked { message });
+        true
+    })
+}
+
+/// Calls `f`; a panic is caught and gives its message.
+#[cfg(panic = "unwind")]
+pub(crate) fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
+        let message = text.unwrap_or_else(|| "no message".into());
+        if message.starts_with("trap:") || message.starts_with("simulated ") {
+            resume_unwind(payload); // the simulated host's: on a real one the program is gone
+        }
+        message
+    })
+}
+
+/// Without unwinding a panic has already ended the program.
+#[cfg(not(panic = "unwind"))]
+pub(crate) fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    Ok(f())
+}

@@ -1,0 +1,106 @@
+//! The accept loop of one listening socket.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::handler::{Handled, Handler, Outcome};
+use super::{Phase, Shared};
+use crate::connection::{Connection, Info};
+use crate::error::Result;
+use crate::reader::StreamReader;
+use crate::report::{Report, guard, report};
+use crate::rt::{self, JoinHandle};
+use crate::sys::Accepted;
+use crate::writer::StreamWriter;
+
+/// How long to wait after a failed accept (too many open files, say) before trying again: 1 second.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Accepts until the server is closed.
+pub(super) fn serve<H: Handler<K>, K: 'static>(
+    shared: Rc<Shared>,
+    index: usize,
+    limit: usize,
+    handler: Rc<H>,
+) -> JoinHandle<()> {
+    rt::spawn(async move {
+        let local = shared.addresses[index];
+        let mut in_a_row = 0;
+        while let Some(accepted) = next(&shared, index).await {
+            match accepted {
+                Ok(Accepted::Connection(link, peer, local)) => {
+                    let info = Info { peer: Some(peer), local };
+                    let connection = Connection::start(Box::new(link), limit, info);
+                    shared.attend(&connection);
+                    call(&*handler, connection, peer);
+                }
+                Ok(Accepted::Vanished) => {} // S39
+                Err(error) => {
+                    report(&Report::AcceptFailed { local, error });
+                    rt::time::sleep(RETRY_DELAY).await; // S40
+                }
+            }
+            in_a_row += 1;
+            if in_a_row > shared.backlog {
+                in_a_row = 0;
+                rt::yield_now().await; // S41: the others get their turn
+            }
+        }
+    })
+}
+
+/// The next connection; none once the server is closed.
+async fn next(shared: &Shared, index: usize) -> Option<Result<Accepted>> {
+    std::future::poll_fn(|cx| {
+        if shared.phase.get() == Phase::Closed {
+            return Poll::Ready(None);
+        }
+        let mut listeners = shared.listeners.borrow_mut();
+        match listeners.get_mut(index) {
+            Some(Some(listener)) => listener.poll_accept(cx).map(Some),
+            _ => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// Calls the handler; an async one runs as a task.
+fn call<H: Handler<K>, K>(handler: &H, connection: Rc<Connection>, peer: SocketAddr) {
+    let reader = StreamReader::of(Rc::clone(&connection));
+    let writer = StreamWriter::of(Rc::clone(&connection));
+    let handled = guard(|| handler.handle(reader, writer));
+    match handled {
+        Ok(Handled::Now(outcome)) => finish(outcome, &connection, peer),
+        Ok(Handled::Later(future)) => {
+            let task = rt::spawn(async move {
+                let ended = Ended { connection: &connection };
+                let outcome = future.await;
+                finish(outcome, ended.connection, peer);
+                std::mem::forget(ended);
+            });
+            drop(task); // detached
+        }
+        Err(message) => finish(Some(message), &connection, peer), // S37
+    }
+}
+
+/// A handler that failed is reported, once, and its connection closed; one that returned keeps what it kept (S38).
+fn finish(outcome: Outcome, connection: &Rc<Connection>, peer: SocketAddr) {
+    if let Some(error) = outcome {
+        report(&Report::HandlerFailed { peer: Some(peer), error });
+        connection.close(); // S35
+    }
+}
+
+/// Closes the connection of a handler that ended in the middle: dropped at the end of the program, or by a panic.
+struct Ended<'a> {
+    connection: &'a Rc<Connection>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.connection.close(); // S36
+    }
+}

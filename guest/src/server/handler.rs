@@ -1,0 +1,96 @@
+//! What can be a connection handler, and what becomes of its result.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::error::Error;
+use crate::reader::StreamReader;
+use crate::writer::StreamWriter;
+
+/// What handles the connections of a server: an async function or closure, or a plain one.
+///
+/// An async handler runs as a task of its own for each connection; a plain one is called and may start tasks itself.
+/// Either returns nothing, or a `Result` whose error is reported.
+///
+/// `Kind` only keeps the implementations apart; it is always inferred.
+pub trait Handler<Kind>: 'static {
+    #[doc(hidden)]
+    fn handle(&self, reader: StreamReader, writer: StreamWriter) -> Handled;
+}
+
+/// What calling a handler gave: a future to run, or a result already.
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub enum Handled {
+    Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    Now(Outcome),
+}
+
+/// How a handler ended: none when well, else what to report.
+#[doc(hidden)]
+pub(super) type Outcome = Option<String>;
+
+/// The result of a handler: nothing, or a `Result` with an error that can be shown.
+pub trait HandlerOutcome {
+    #[doc(hidden)]
+    fn outcome(self) -> Outcome;
+}
+
+impl HandlerOutcome for () {
+    fn outcome(self) -> Outcome {
+        None
+    }
+}
+
+impl<E: HandlerError> HandlerOutcome for Result<(), E> {
+    fn outcome(self) -> Outcome {
+        self.err().and_then(|error| error.report())
+    }
+}
+
+/// What a handler may return as its error: anything that can be shown.
+#[doc(hidden)]
+pub trait HandlerError {
+    fn report(&self) -> Outcome;
+}
+
+impl<E: Display + 'static> HandlerError for E {
+    fn report(&self) -> Outcome {
+        let any: &dyn std::any::Any = self;
+        if matches!(any.downcast_ref(), Some(Error::Cancelled(_))) {
+            return None; // S36
+        }
+        Some(format!("{self:#}"))
+    }
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Async<Fut>(Fut);
+
+impl<F, Fut> Handler<Async<Fut>> for F
+where
+    F: Fn(StreamReader, StreamWriter) -> Fut + 'static,
+    Fut: Future + 'static,
+    Fut::Output: HandlerOutcome,
+{
+    fn handle(&self, reader: StreamReader, writer: StreamWriter) -> Handled {
+        let future = self(reader, writer);
+        Handled::Later(Box::pin(async move { future.await.outcome() }))
+    }
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Plain<Out>(Out);
+
+impl<F, Out> Handler<Plain<Out>> for F
+where
+    F: Fn(StreamReader, StreamWriter) -> Out + 'static,
+    Out: HandlerOutcome,
+{
+    fn handle(&self, reader: StreamReader, writer: StreamWriter) -> Handled {
+        Handled::Now(self(reader, writer).outcome())
+    }
+}

@@ -1,0 +1,245 @@
+//! [`start_server`](crate::start_server()): listen, accept, and a task for each connection.
+
+mod accept;
+mod handler;
+mod start;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::rt::{self, JoinHandle};
+use crate::sys::Listener;
+
+pub use handler::{Handler, HandlerOutcome};
+pub use start::{StartServer, start_server};
+
+/// A server made by [`start_server`](crate::start_server()), like `asyncio.Server`.
+///
+/// Dropping it closes it; connections that are open go on.
+///
+/// # Differences from asyncio
+///
+/// asyncio's server goes on when the object is dropped. There is no `async with`: call [`close`](Self::close) and
+/// [`wait_closed`](Self::wait_closed).
+pub struct Server {
+    shared: Rc<Shared>,
+}
+
+/// How far a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Bound; connections are refused.
+    Bound,
+    /// Accepting.
+    Serving,
+    /// Closed; connections may be left.
+    Closed,
+}
+
+/// What the server, its accept tasks and its connections share.
+struct Shared {
+    phase: Cell<Phase>,
+    /// The listeners; taken by `close`, so that connects are refused from then on.
+    listeners: RefCell<Vec<Option<Listener>>>,
+    addresses: Vec<SocketAddr>,
+    /// Starts the accept loop of one listener; knows the handler.
+    serve: Box<dyn Fn(Rc<Shared>, usize) -> JoinHandle<()>>,
+    accepting: RefCell<Vec<JoinHandle<()>>>,
+    connections: RefCell<Slab<Rc<Connection>>>,
+    waiters: RefCell<Vec<Waker>>,
+    forever: Cell<bool>,
+    backlog: u32,
+}
+
+impl Server {
+    /// Returns the addresses that the server is bound to, one for each socket; none once it is closed.
+    pub fn sockets(&self) -> Vec<SocketAddr> {
+        match self.shared.phase.get() {
+            Phase::Closed => Vec::new(), // S17
+            Phase::Bound | Phase::Serving => self.shared.addresses.clone(),
+        }
+    }
+
+    /// Returns whether the server accepts connections.
+    pub fn is_serving(&self) -> bool {
+        self.shared.phase.get() == Phase::Serving
+    }
+
+    /// Starts to accept; no effect when it does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the server is closed; [`Error::Io`] when listening failed.
+    pub async fn start_serving(&self) -> Result<()> {
+        self.shared.start_serving().await
+    }
+
+    /// Accepts connections until the server is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] when the server was closed meanwhile; [`Error::Closed`] when it was before; [`Error::Busy`] when
+    /// another call waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it closes the server, as cancelling does in asyncio. It cannot wait for the clients then: call
+    /// [`wait_closed`](Self::wait_closed).
+    pub async fn serve_forever(&self) -> Result<()> {
+        if self.shared.forever.get() {
+            return Err(Error::Busy("the server is already being awaited on serve_forever()".into())); // S23
+        }
+        self.start_serving().await?;
+        self.shared.forever.set(true);
+        let _closes = Forever(&self.shared);
+        std::future::poll_fn(|cx| self.shared.poll_phase(cx, |phase| phase == Phase::Closed)).await;
+        Err(Error::Cancelled("the server was closed".into())) // S26
+    }
+
+    /// Stops accepting: the listening sockets are closed at once, connections are left alone. May be repeated.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    /// Waits until the server is closed and the connection of its last client is gone.
+    ///
+    /// Handlers may still be running: what they do after their connection is gone is theirs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be given up and called again, by any number of tasks.
+    pub async fn wait_closed(&self) {
+        std::future::poll_fn(|cx| {
+            let gone = self.shared.connections.borrow().is_empty();
+            self.shared.poll_phase(cx, |phase| phase == Phase::Closed && gone)
+        })
+        .await;
+    }
+
+    /// Closes every connection, as [`StreamWriter::close`](crate::StreamWriter::close) does: what is queued is delivered.
+    pub fn close_clients(&self) {
+        self.shared.clients().iter().for_each(|connection| connection.close());
+    }
+
+    /// Aborts every connection, as [`Transport::abort`](crate::Transport::abort) does: what is queued is dropped.
+    pub fn abort_clients(&self) {
+        self.shared.clients().iter().for_each(|connection| connection.abort());
+    }
+
+    /// Returns how many connections are open.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.borrow().len()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("phase", &self.shared.phase.get())
+            .field("addresses", &self.shared.addresses)
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Closes the server when `serve_forever` ends, however it ends (S25).
+struct Forever<'a>(&'a Shared);
+
+impl Drop for Forever<'_> {
+    fn drop(&mut self) {
+        self.0.forever.set(false);
+        self.0.close();
+    }
+}
+
+impl Shared {
+    async fn start_serving(self: &Rc<Self>) -> Result<()> {
+        match self.phase.get() {
+            Phase::Closed => return Err(Error::Closed("the server is closed".into())), // S21, S24
+            Phase::Serving => return Ok(()),                                           // S20
+            Phase::Bound => {}
+        }
+        self.phase.set(Phase::Serving);
+        for index in 0..self.addresses.len() {
+            let Some(listener) = self.lend_listener(index) else { continue };
+            let listening = listener.listen().await;
+            self.return_listener(index, listener);
+            if let Err(error) = listening {
+                self.close();
+                return Err(error);
+            }
+        }
+        if self.phase.get() == Phase::Serving {
+            let tasks = (0..self.addresses.len()).map(|index| (self.serve)(Rc::clone(self), index));
+            *self.accepting.borrow_mut() = tasks.collect();
+        }
+        Ok(())
+    }
+
+    fn lend_listener(&self, index: usize) -> Option<Listener> {
+        self.listeners.borrow_mut().get_mut(index)?.take()
+    }
+
+    /// Puts a listener back, or drops it when the server was closed meanwhile.
+    fn return_listener(&self, index: usize, listener: Listener) {
+        if self.phase.get() != Phase::Closed
+            && let Some(slot) = self.listeners.borrow_mut().get_mut(index)
+        {
+            *slot = Some(listener);
+        }
+    }
+
+    fn close(&self) {
+        if self.phase.replace(Phase::Closed) == Phase::Closed {
+            return;
+        }
+        self.accepting.take().iter().for_each(JoinHandle::abort);
+        drop(self.listeners.take());
+        self.wake();
+    }
+
+    fn clients(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect()
+    }
+
+    /// Counts a connection until it is lost (S31).
+    fn attend(self: &Rc<Self>, connection: &Rc<Connection>) {
+        let key = self.connections.borrow_mut().insert(Rc::clone(connection));
+        let (shared, connection) = (Rc::clone(self), Rc::clone(connection));
+        rt::spawn_background(async move {
+            // How it ended is for its reader and writer to tell.
+            let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
+            shared.connections.borrow_mut().try_remove(key);
+            shared.wake();
+        });
+    }
+
+    fn poll_phase(&self, cx: &mut Context<'_>, wanted: impl Fn(Phase) -> bool) -> Poll<()> {
+        if wanted(self.phase.get()) {
+            return Poll::Ready(());
+        }
+        let mut waiters = self.waiters.borrow_mut();
+        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        let waiters = self.waiters.take();
+        waiters.into_iter().for_each(Waker::wake);
+    }
+}

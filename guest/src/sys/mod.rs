@@ -1,0 +1,55 @@
+//! The platform, as the rest of the crate sees it: owned bytes, poll functions and async functions, no readiness.
+//!
+//! That shape fits WASI 0.2 and the completion-based WASI 0.3 alike. Everything about pollables, permits, traps and
+//! streams that must not be dropped lives in [`p2`], which is written against `host`: the real WASI 0.2 (`wasi`) on
+//! that target, its simulated twin (`sim`) elsewhere, so that the same code runs in native tests in virtual time.
+
+pub(crate) mod p2;
+pub(crate) mod types;
+
+#[cfg(not(target_os = "wasi"))]
+pub(crate) mod sim;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+pub(crate) mod wasi;
+
+#[cfg(not(target_os = "wasi"))]
+use sim as host;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+use wasi as host;
+
+#[cfg(all(target_os = "wasi", not(target_env = "p2")))]
+compile_error!("wasi-streams needs WASI 0.2: build for wasm32-wasip2");
+
+use std::any::Any;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+pub(crate) use p2::connect::connect;
+pub(crate) use p2::listener::{Accepted, Listener};
+pub(crate) use p2::reactor::{Park, bytes_moved, forget_busy, now_nanos, park};
+pub(crate) use p2::resolver::resolve;
+pub(crate) use p2::stdio;
+pub(crate) use p2::tcp::TcpLink;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+pub(crate) use p2::reactor::Registration;
+
+/// One connected, full-duplex stream of bytes.
+///
+/// Dropping it closes it without ever blocking: what cannot be dropped yet is parked until it can.
+pub(crate) trait Link: fmt::Debug + Any {
+    /// Gives what arrived; empty bytes are the end of the stream.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>>;
+
+    /// Hands over some of `data`, which is not empty; says how much.
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>>;
+
+    /// Sends the end of the stream behind everything that was handed over.
+    fn shutdown_send(&mut self) -> Result<()>;
+
+    /// Completes when dropping the link would lose nothing that was handed over.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+}

@@ -1,0 +1,77 @@
+//! One attempt to connect.
+
+use std::net::SocketAddr;
+
+use super::errors::{Doing, socket_error};
+use super::reactor::Registration;
+use super::tcp::TcpLink;
+use crate::error::Result;
+use crate::sys::host::TcpSocket;
+use crate::sys::types::{ErrorCode, Family, KeepAliveNanos};
+
+/// Connects to `address`, from the first of `locals` that can be bound, if any are given.
+///
+/// A failed attempt leaves its socket unusable, so each attempt has its own. Dropping the future closes it.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    locals: &[SocketAddr],
+    keep_alive: Option<KeepAliveNanos>,
+) -> Result<TcpLink> {
+    let socket = bound_socket(address, locals).await?;
+    if let Some(settings) = keep_alive {
+        socket.set_keep_alive(settings).map_err(|code| socket_error(code, Doing::Configure))?;
+    }
+    let failed = |code| socket_error(code, Doing::Connect(address));
+    socket.start_connect(address).map_err(failed)?;
+    // Hosts start nothing before they are asked for the first time, so the first question comes at once.
+    let mut waiting: Option<Registration> = None;
+    let (input, output) = loop {
+        match socket.finish_connect() {
+            Err(ErrorCode::WouldBlock) => {}
+            done => break done.map_err(failed)?,
+        }
+        waiting.get_or_insert_with(|| Registration::new(socket.subscribe())).ready().await;
+    };
+    drop(waiting);
+    Ok(TcpLink::new(socket, input, output))
+}
+
+/// Makes a socket, bound to the first of `locals` that works; the last failure is the one told (O20).
+async fn bound_socket(address: SocketAddr, locals: &[SocketAddr]) -> Result<TcpSocket> {
+    let mut failure = None;
+    for local in locals {
+        let socket = new_socket(address)?;
+        match bind(&socket, *local).await {
+            Ok(()) => return Ok(socket),
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or_else(|| new_socket(address), Err)
+}
+
+/// Makes a socket of the family of `address`.
+pub(super) fn new_socket(address: SocketAddr) -> Result<TcpSocket> {
+    TcpSocket::create(Family::of(address.ip())).map_err(|code| socket_error(code, Doing::Create))
+}
+
+/// Binds `socket`, waiting where the host wants that.
+pub(super) async fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<()> {
+    let failed = |code| socket_error(code, Doing::Bind(address));
+    socket.start_bind(address).map_err(failed)?;
+    finish(socket, TcpSocket::finish_bind).await.map_err(failed)
+}
+
+/// Repeats the `finish-…` half of an operation until it is done.
+pub(super) async fn finish<T>(
+    socket: &TcpSocket,
+    step: impl Fn(&TcpSocket) -> Result<T, ErrorCode>,
+) -> Result<T, ErrorCode> {
+    let mut waiting: Option<Registration> = None;
+    loop {
+        match step(socket) {
+            Err(ErrorCode::WouldBlock) => {}
+            done => return done,
+        }
+        waiting.get_or_insert_with(|| Registration::new(socket.subscribe())).ready().await;
+    }
+}

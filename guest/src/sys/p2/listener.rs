@@ -1,0 +1,109 @@
+//! A bound socket that accepts connections once it listens.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use super::connect::{bind, finish, new_socket};
+use super::errors::{Doing, socket_error};
+use super::reactor::Registration;
+use super::tcp::TcpLink;
+use crate::error::{Error, Result};
+use crate::sys::host::TcpSocket;
+use crate::sys::types::{ErrorCode, KeepAliveNanos};
+
+/// A listening socket. The registration comes first: it must be dropped before the socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    acceptable: Option<Registration>,
+    waits: bool,
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// What `poll_accept` found.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// A connection, with the addresses of the peer and of this side.
+    Connection(TcpLink, SocketAddr, Option<SocketAddr>),
+    /// A client that was gone before it was accepted.
+    Vanished,
+}
+
+impl Listener {
+    /// Binds to `address`; connections are refused until [`listen`](Self::listen).
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        backlog: u32,
+        keep_alive: Option<KeepAliveNanos>,
+    ) -> Result<Self> {
+        let socket = new_socket(address)?;
+        bind(&socket, address).await?;
+        let failed = |code| socket_error(code, Doing::Configure);
+        socket.set_listen_backlog_size(u64::from(backlog)).map_err(failed)?;
+        if let Some(settings) = keep_alive {
+            socket.set_keep_alive(settings).map_err(failed)?; // accepted connections inherit it
+        }
+        let address = socket.local_address().map_err(|code| socket_error(code, Doing::Bind(address)))?;
+        Ok(Self { acceptable: None, waits: false, socket, address })
+    }
+
+    #[cfg(target_os = "wasi")]
+    /// Takes over a socket that is bound, or listens already.
+    pub(crate) fn from_socket(socket: TcpSocket) -> Result<Self> {
+        let address = socket.local_address().map_err(|code| socket_error(code, Doing::Configure))?;
+        Ok(Self { acceptable: None, waits: false, socket, address })
+    }
+
+    /// Starts to listen; does nothing when it does already.
+    pub(crate) async fn listen(&self) -> Result<()> {
+        if self.socket.is_listening() {
+            return Ok(());
+        }
+        let failed = |code| socket_error(code, Doing::Listen(self.address));
+        self.socket.start_listen().map_err(failed)?;
+        finish(&self.socket, TcpSocket::finish_listen).await.map_err(failed)
+    }
+
+    /// The bound address.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for a connection.
+    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
+        loop {
+            if self.waits
+                && let Some(acceptable) = &self.acceptable
+            {
+                ready!(acceptable.poll_ready(cx));
+                self.waits = false;
+            }
+            match self.socket.accept() {
+                Ok((socket, input, output)) => return Poll::Ready(Ok(accepted(TcpLink::new(socket, input, output)))),
+                Err(ErrorCode::WouldBlock) => {
+                    self.acceptable.get_or_insert_with(|| Registration::new(self.socket.subscribe())).arm();
+                    self.waits = true;
+                }
+                Err(ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset) => {
+                    return Poll::Ready(Ok(Accepted::Vanished)); // S39
+                }
+                Err(code) => return Poll::Ready(Err(self.accept_error(code))),
+            }
+        }
+    }
+
+    fn accept_error(&self, code: ErrorCode) -> Error {
+        socket_error(code, Doing::Accept(self.address))
+    }
+}
+
+/// Asks for the peer's address at once: hosts forget it when the peer leaves.
+fn accepted(link: TcpLink) -> Accepted {
+    match link.peer_addr() {
+        Some(peer) => {
+            let local = link.local_addr();
+            Accepted::Connection(link, peer, local)
+        }
+        None => Accepted::Vanished,
+    }
+}

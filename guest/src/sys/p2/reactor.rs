@@ -1,0 +1,307 @@
+//! The reactor: who waits for what, and the one place that polls the host.
+//!
+//! A poll costs the host time for every entry of its list, so above [`ONE_TIER`] waiting sources the list is made
+//! of the *hot* ones (ready or newly waiting a short while ago); all of them are polled every [`TICK`], and whenever
+//! nothing is hot. A cold source may therefore be noticed up to one tick late while others are busy.
+
+use std::cell::{Cell, RefCell};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::tcp::Parked;
+use crate::sys::host::{self, Pollable};
+
+/// Up to so many waiting sources, all are polled every time.
+const ONE_TIER: usize = 64;
+
+/// How late a source may be noticed that was quiet while others are busy: 5 ms.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+
+/// A source is hot for so many ticks after it was last ready or began to wait.
+const HOT_TICKS: u64 = 2;
+
+/// How long to wait for the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Park {
+    /// Not at all: only look.
+    Look,
+    /// Until something is ready, at most until this time.
+    Until(u64),
+    /// Until something is ready.
+    Forever,
+}
+
+thread_local! {
+    static REACTOR: Reactor = Reactor::default();
+}
+
+#[derive(Debug, Default)]
+struct Reactor {
+    sources: RefCell<Slab<Source>>,
+    /// Keys of hot sources; may name sources that are gone or do not wait.
+    hot: RefCell<Vec<usize>>,
+    waiting: Cell<usize>,
+    ticks: Cell<u64>,
+    /// The pollable of the next deadline: made once for each deadline.
+    timer: RefCell<Option<(u64, Pollable)>>,
+    /// Says that it is time to poll everybody.
+    tick: RefCell<Option<Pollable>>,
+    tick_is_due: Cell<bool>,
+    parked: RefCell<Vec<Parked>>,
+    bytes_moved: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Source {
+    pollable: Pollable,
+    waker: Option<Waker>,
+    waiting: bool,
+    hot: bool,
+    active_at: u64,
+}
+
+/// Nanoseconds of the clock that timers go by.
+pub(crate) fn now_nanos() -> u64 {
+    host::monotonic_now()
+}
+
+/// Waits for the platform and wakes whoever waited for what is ready.
+pub(crate) fn park(how: Park) {
+    // While the thread goes away there is nobody to wake.
+    let _ = REACTOR.try_with(|reactor| reactor.park(how));
+}
+
+/// Counts bytes that went out or came in: how the end of a program sees that something still moves.
+pub(crate) fn bytes_moved() -> u64 {
+    REACTOR.try_with(|reactor| reactor.bytes_moved.get()).unwrap_or(0)
+}
+
+/// Notes that bytes moved.
+pub(super) fn note_bytes(n: usize) {
+    let _ = REACTOR.try_with(|reactor| reactor.bytes_moved.set(reactor.bytes_moved.get() + n as u64));
+}
+
+/// Keeps `parked` until it can be dropped without blocking.
+pub(super) fn keep(parked: Parked) {
+    let mut parked = Some(parked);
+    let _ = REACTOR.try_with(|reactor| reactor.parked.borrow_mut().extend(parked.take()));
+    std::mem::forget(parked); // the thread is ending, and dropping could block it
+}
+
+/// At the end of the program: drops what can be dropped and forgets the rest, which the host cleans up.
+pub(crate) fn forget_busy() {
+    let _ = REACTOR.try_with(|reactor| {
+        reactor.sweep();
+        let busy = std::mem::take(&mut *reactor.parked.borrow_mut());
+        busy.into_iter().for_each(Parked::forget);
+    });
+}
+
+/// Lets the host run its own tasks once and renews its cooperative budget.
+///
+/// Hosts answer "not yet" to everything once a budget for this turn is spent; only a *fresh* zero-length timer
+/// makes them take a breath, and only when polled alone.
+pub(super) fn yield_to_host() {
+    host::poll(&[&host::subscribe_duration(0)]);
+}
+
+/// A pollable registered with the reactor; it is dropped with this, so keep this *before* its parent in a struct.
+#[derive(Debug)]
+pub(crate) struct Registration(usize);
+
+impl Registration {
+    pub(crate) fn new(pollable: Pollable) -> Self {
+        let source = Source { pollable, waker: None, waiting: false, hot: false, active_at: 0 };
+        Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
+    }
+
+    /// Starts to wait: from now on the source is polled, until it is ready.
+    pub(crate) fn arm(&self) {
+        REACTOR.with(|reactor| reactor.arm(self.0));
+    }
+
+    /// Ready when the source was ready since it was armed; readiness may be spurious.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        REACTOR.with(|reactor| {
+            let mut sources = reactor.sources.borrow_mut();
+            match sources.get_mut(self.0) {
+                Some(source) if source.waiting => {
+                    match &mut source.waker {
+                        Some(waker) => waker.clone_from(cx.waker()),
+                        empty => *empty = Some(cx.waker().clone()),
+                    }
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+    }
+
+    /// Whether the source was ready since it was armed.
+    pub(super) fn is_ready(&self) -> bool {
+        self.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Waits until ready.
+    pub(crate) async fn ready(&self) {
+        self.arm();
+        std::future::poll_fn(|cx| self.poll_ready(cx)).await;
+    }
+
+    /// Gives the pollable back.
+    #[cfg(all(target_os = "wasi", target_env = "p2"))]
+    pub(crate) fn into_pollable(self) -> Option<Pollable> {
+        let source = REACTOR.with(|reactor| reactor.remove(self.0));
+        std::mem::forget(self);
+        source.map(|source| source.pollable)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // The sources are gone already when the thread goes away; their pollables went with them.
+        let source = REACTOR.try_with(|reactor| reactor.remove(self.0));
+        drop(source);
+    }
+}
+
+impl Reactor {
+    fn arm(&self, key: usize) {
+        let mut sources = self.sources.borrow_mut();
+        let Some(source) = sources.get_mut(key).filter(|source| !source.waiting) else { return };
+        source.waiting = true;
+        source.active_at = self.ticks.get();
+        self.waiting.set(self.waiting.get() + 1);
+        if !source.hot {
+            source.hot = true;
+            self.hot.borrow_mut().push(key);
+        }
+    }
+
+    fn remove(&self, key: usize) -> Option<Source> {
+        let source = self.sources.borrow_mut().try_remove(key)?;
+        if source.waiting {
+            self.waiting.set(self.waiting.get() - 1);
+        }
+        Some(source)
+    }
+
+    fn park(&self, how: Park) {
+        let everybody = self.everybody_is_due();
+        let ready = self.poll_host(how, everybody);
+        let mut wakers = Vec::with_capacity(ready.len());
+        {
+            let mut sources = self.sources.borrow_mut();
+            for key in ready {
+                let Some(source) = sources.get_mut(key).filter(|source| source.waiting) else { continue };
+                source.waiting = false;
+                source.active_at = self.ticks.get();
+                self.waiting.set(self.waiting.get() - 1);
+                wakers.extend(source.waker.take());
+            }
+        }
+        if everybody {
+            self.cool_down();
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        if !self.parked.borrow().is_empty() {
+            self.sweep();
+        }
+    }
+
+    /// Polls once and gives the keys of the sources that are ready.
+    fn poll_host(&self, how: Park, everybody: bool) -> Vec<usize> {
+        let sources = self.sources.borrow();
+        let keys: Vec<usize> = if everybody {
+            sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key).collect()
+        } else {
+            let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
+            self.hot.borrow().iter().copied().filter(is_waiting).collect()
+        };
+        let mut list: Vec<&Pollable> = keys.iter().map(|key| &sources[*key].pollable).collect();
+
+        let at_most = self.limit_of(how);
+        let mut timer = self.timer.borrow_mut();
+        let timer_index = list.len();
+        list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
+
+        let mut tick = self.tick.borrow_mut();
+        let tick_index = list.len();
+        if !everybody {
+            list.push(tick.get_or_insert_with(|| host::subscribe_duration(nanos(TICK))));
+        }
+
+        let ready = host::poll(&list);
+        for index in &ready {
+            let index = *index as usize;
+            if index == tick_index {
+                *tick = None;
+                self.tick_is_due.set(true);
+            } else if index == timer_index && at_most.is_none() {
+                *timer = None;
+            }
+        }
+        ready.into_iter().filter_map(|index| keys.get(index as usize).copied()).collect()
+    }
+
+    /// Prepares the pollable that bounds this poll: a fresh one, or the cached timer (then `None`).
+    fn limit_of(&self, how: Park) -> Option<Pollable> {
+        match how {
+            Park::Look => Some(host::subscribe_duration(0)),
+            Park::Until(deadline) => {
+                let mut timer = self.timer.borrow_mut();
+                if timer.as_ref().is_none_or(|(at, _)| *at != deadline) {
+                    *timer = Some((deadline, host::subscribe_instant(deadline)));
+                }
+                None
+            }
+            // A poll of nothing is a trap; whoever waits for nothing waits for ever, as in asyncio.
+            Park::Forever if self.waiting.get() == 0 => Some(host::subscribe_duration(u64::MAX / 4)),
+            Park::Forever => None,
+        }
+    }
+
+    /// Whether this poll is for all sources, not only for the hot ones.
+    fn everybody_is_due(&self) -> bool {
+        if self.waiting.get() <= ONE_TIER || self.tick_is_due.replace(false) {
+            return true;
+        }
+        let sources = self.sources.borrow();
+        !self.hot.borrow().iter().any(|key| sources.get(*key).is_some_and(|source| source.waiting))
+    }
+
+    /// After a poll of everybody: forgets who was hot and is not any more.
+    fn cool_down(&self) {
+        let mut sources = self.sources.borrow_mut();
+        let mut hot = self.hot.borrow_mut();
+        let two_tiers = self.waiting.get() > ONE_TIER;
+        if !two_tiers && hot.len() <= 2 * sources.len() + ONE_TIER {
+            return;
+        }
+        let now = self.ticks.get() + 1;
+        self.ticks.set(now);
+        let mut kept = Vec::with_capacity(hot.len());
+        for key in hot.drain(..) {
+            let Some(source) = sources.get_mut(key).filter(|source| source.hot) else { continue };
+            source.hot = false; // so that a key listed twice is kept once
+            if source.active_at + HOT_TICKS >= now {
+                kept.push(key);
+            }
+        }
+        for key in &kept {
+            sources[*key].hot = true;
+        }
+        *hot = kept;
+    }
+
+    /// Drops the parked streams that can be dropped now.
+    fn sweep(&self) {
+        self.parked.borrow_mut().retain(|parked| !parked.is_free());
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,273 @@
+//! A TCP connection of the host as a [`Link`].
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use super::errors::{read_error, write_error};
+use super::reactor::{self, Registration};
+use crate::error::Result;
+use crate::sys::Link;
+use crate::sys::host::{InputStream, OutputStream, TcpSocket};
+use crate::sys::types::{Shutdown, StreamFailure};
+
+/// The first read asks for so much; the host zeroes what is asked for, so small messages want small reads.
+const MIN_READ: usize = 4 * 1024;
+
+/// The most that hosts give in one read.
+const MAX_READ: usize = 64 * 1024;
+
+/// A connected socket with its streams.
+///
+/// Children before parents: a host traps when a stream is dropped before its pollable, or a socket before its
+/// streams. Struct fields are dropped in the order written here.
+#[derive(Debug)]
+pub(crate) struct TcpLink {
+    readable: Option<Registration>,
+    writable: Option<Registration>,
+    /// Taken only by `drop`.
+    streams: Option<(InputStream, OutputStream)>,
+    socket: Option<TcpSocket>,
+    read_size: usize,
+    waits_to_read: bool,
+    waits_to_write: bool,
+    /// The host may still be working on the last write.
+    busy: bool,
+    half_closed: bool,
+}
+
+impl TcpLink {
+    pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
+        Self {
+            readable: None,
+            writable: None,
+            streams: Some((input, output)),
+            socket: Some(socket),
+            read_size: MIN_READ,
+            waits_to_read: false,
+            waits_to_write: false,
+            busy: false,
+            half_closed: false,
+        }
+    }
+
+    /// The address of the peer; fails once it has left.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.as_ref()?.remote_address().ok()
+    }
+
+    /// The local address.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.as_ref()?.local_address().ok()
+    }
+
+    /// Whether keep-alive probes are on.
+    pub(crate) fn keep_alive(&self) -> Option<bool> {
+        self.socket.as_ref()?.keep_alive_enabled().ok()
+    }
+
+    /// Whether so many more bytes can be handed over at once; 0 is "not yet".
+    fn permit(&mut self) -> Result<u64, StreamFailure> {
+        let Some((_, output)) = &self.streams else { return Err(StreamFailure::Closed) };
+        let mut permit = output.check_write()?;
+        if permit == 0 {
+            // It may only mean that the host's budget for this turn is spent.
+            reactor::yield_to_host();
+            permit = output.check_write()?;
+        }
+        self.busy = permit == 0;
+        Ok(permit)
+    }
+
+    /// Waits for room; the permit is at least 1 then.
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, StreamFailure>> {
+        loop {
+            if self.waits_to_write {
+                let Some(writable) = &self.writable else { return Poll::Ready(Err(StreamFailure::Closed)) };
+                ready!(writable.poll_ready(cx));
+                self.waits_to_write = false;
+            }
+            match self.permit() {
+                Ok(0) => self.wait_to_write(),
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+
+    fn wait_to_write(&mut self) {
+        let Some((_, output)) = &self.streams else { return };
+        self.writable.get_or_insert_with(|| Registration::new(output.subscribe())).arm();
+        self.waits_to_write = true;
+    }
+
+    /// Waits until there may be something to read; call after an empty read.
+    fn wait_to_read(&mut self) {
+        let Some((input, _)) = &self.streams else { return };
+        self.readable.get_or_insert_with(|| Registration::new(input.subscribe())).arm();
+        self.waits_to_read = true;
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.waits_to_read
+            && let Some(readable) = &self.readable
+        {
+            ready!(readable.poll_ready(cx));
+        }
+        self.waits_to_read = false;
+        Poll::Ready(())
+    }
+
+    /// Moves bytes from `source` to this connection inside the host; `Some(0)` is the end of `source`.
+    pub(crate) fn poll_splice(&mut self, source: &mut TcpLink, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        loop {
+            ready!(source.poll_readable(cx));
+            let permit = match ready!(self.poll_permit(cx)) {
+                Ok(permit) => permit,
+                Err(failure) => return Poll::Ready(Err(write_error(&failure))),
+            };
+            let (Some((input, _)), Some((_, output))) = (&source.streams, &self.streams) else {
+                return Poll::Ready(Ok(0));
+            };
+            match output.splice(input, permit) {
+                Ok(0) => source.wait_to_read(),
+                Ok(n) => {
+                    self.busy = true;
+                    reactor::note_bytes(n as usize);
+                    return Poll::Ready(Ok(n as usize));
+                }
+                // The permit was good a moment ago, so it is the source that ended.
+                Err(StreamFailure::Closed) => return Poll::Ready(Ok(0)),
+                Err(failure) => return Poll::Ready(Err(read_error(&failure))),
+            }
+        }
+    }
+
+    /// Grows the next read when this one was filled, shrinks it when it was small.
+    fn adapt(&mut self, got: usize) {
+        if got >= self.read_size {
+            self.read_size = (self.read_size * 4).min(MAX_READ);
+        } else if got < self.read_size / 8 {
+            self.read_size = (self.read_size / 4).max(MIN_READ);
+        }
+    }
+}
+
+impl Link for TcpLink {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
+        loop {
+            ready!(self.poll_readable(cx));
+            let Some((input, _)) = &self.streams else { return Poll::Ready(Ok(Bytes::new())) };
+            match input.read(self.read_size as u64) {
+                // Not the end: readiness can be spurious.
+                Ok(bytes) if bytes.is_empty() => self.wait_to_read(),
+                Ok(bytes) => {
+                    self.adapt(bytes.len());
+                    reactor::note_bytes(bytes.len());
+                    return Poll::Ready(Ok(bytes.into()));
+                }
+                Err(StreamFailure::Closed) => return Poll::Ready(Ok(Bytes::new())),
+                Err(failure) => return Poll::Ready(Err(read_error(&failure))),
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        let permit = match ready!(self.poll_permit(cx)) {
+            Ok(permit) => permit,
+            Err(failure) => return Poll::Ready(Err(write_error(&failure))),
+        };
+        let n = data.len().min(usize::try_from(permit).unwrap_or(usize::MAX));
+        let Some((_, output)) = &self.streams else { return Poll::Ready(Ok(n)) };
+        // The one place that writes: more than the permit would trap.
+        let result = output.write(&data[..n]);
+        self.busy = true;
+        reactor::note_bytes(n);
+        Poll::Ready(result.map(|()| n).map_err(|failure| write_error(&failure)))
+    }
+
+    fn shutdown_send(&mut self) -> Result<()> {
+        if let Some(socket) = &self.socket {
+            // It fails when the peer has gone, and then there is nobody to tell.
+            let _ = socket.shutdown(Shutdown::Send);
+        }
+        self.half_closed = true;
+        Ok(())
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if !self.busy {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.half_closed && matches!(self.permit(), Ok(1..)) {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.half_closed {
+            // The stream becomes "closed" when the host has passed everything on, and the peer gets its end of
+            // stream right behind the last byte, however long it takes.
+            self.shutdown_send()?;
+        }
+        match ready!(self.poll_permit(cx)) {
+            Ok(_) | Err(StreamFailure::Closed) => {
+                self.busy = false;
+                Poll::Ready(Ok(()))
+            }
+            Err(failure) => {
+                self.busy = false;
+                Poll::Ready(Err(write_error(&failure)))
+            }
+        }
+    }
+}
+
+impl Drop for TcpLink {
+    /// Drops the handles, or parks those that the host would make the whole guest wait for.
+    fn drop(&mut self) {
+        self.readable = None;
+        let (Some((input, output)), Some(socket)) = (self.streams.take(), self.socket.take()) else { return };
+        drop(input);
+        let busy = self.busy && {
+            // No more than what the host holds already; the peer sees the end behind it.
+            let _ = socket.shutdown(Shutdown::Both);
+            matches!(output.check_write(), Ok(0))
+        };
+        if busy {
+            let ready = self.writable.take().unwrap_or_else(|| Registration::new(output.subscribe()));
+            ready.arm();
+            reactor::keep(Parked { ready, output, socket });
+        } else {
+            self.writable = None;
+            drop(output);
+            drop(socket);
+        }
+    }
+}
+
+/// A connection that nobody uses any more and that cannot be dropped yet: dropping an output stream with a write in
+/// flight blocks the whole guest until the peer reads.
+#[derive(Debug)]
+pub(super) struct Parked {
+    ready: Registration,
+    output: OutputStream,
+    #[expect(dead_code, reason = "held: a socket must outlive its streams")]
+    socket: TcpSocket,
+}
+
+impl Parked {
+    /// Whether it can be dropped now.
+    pub(super) fn is_free(&self) -> bool {
+        if !self.ready.is_ready() {
+            return false;
+        }
+        let free = !matches!(self.output.check_write(), Ok(0));
+        if !free {
+            self.ready.arm();
+        }
+        free
+    }
+
+    /// Leaves it to the host, which cleans up after the program.
+    pub(super) fn forget(self) {
+        std::mem::forget(self);
+    }
+}

@@ -1,0 +1,150 @@
+//! What network a guest may use.
+//!
+//! Closed unless opened, except for loopback, which is where tests and examples live. wasmtime asks about every
+//! address in [several steps](SocketAddrUse): an outgoing connection is first a bind to no particular address, a
+//! listener is a bind and then a listen, and every accepted peer is asked about again. A rule here covers all steps
+//! of what it allows. Name lookup is separate, in WASI as here: opening the whole network does not open it.
+
+use std::net::SocketAddr;
+
+use wasmtime_wasi::sockets::SocketAddrUse;
+
+use crate::denial::Denial;
+use crate::pattern::{ListenRule, PeerRule, PolicyError};
+
+/// The network that a guest may use; starts as [`Policy::loopback`].
+///
+/// ```
+/// # fn main() -> Result<(), wasi_streams_host::PolicyError> {
+/// use wasi_streams_host::Policy;
+///
+/// let policy = Policy::loopback().allow("10.0.0.0/8:443")?.allow_listen("0.0.0.0:8080")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    reach: Reach,
+    peers: Vec<PeerRule>,
+    listeners: Vec<ListenRule>,
+    dns: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// TCP does not exist: guests cannot even create a socket.
+    None,
+    /// What the rules say.
+    Rules,
+    /// What the rules say, and 127.0.0.0/8 and ::1 in both directions.
+    Loopback,
+    /// Everything, UDP included.
+    Everything,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy::loopback()
+    }
+}
+
+impl Policy {
+    /// Connecting to and listening on 127.0.0.0/8 and ::1; nothing else, and no names.
+    pub fn loopback() -> Self {
+        Policy { reach: Reach::Loopback, peers: Vec::new(), listeners: Vec::new(), dns: false }
+    }
+
+    /// Nothing: creating a socket already fails. Rules added to it open what they name.
+    pub fn none() -> Self {
+        Policy { reach: Reach::None, ..Policy::loopback() }
+    }
+
+    /// Every address in both directions, UDP too; but no name lookup, which is [`dns`](Policy::dns).
+    pub fn everything() -> Self {
+        Policy { reach: Reach::Everything, ..Policy::loopback() }
+    }
+
+    /// Allows connecting to `HOST` or `HOST:PORT`: an address, a network (`10.0.0.0/8`) or a name.
+    ///
+    /// A name stands for the addresses that this machine finds for it now, and the guest may look up this name.
+    ///
+    /// # Errors
+    ///
+    /// A text that is none of this, or a name without addresses.
+    pub fn allow(mut self, host: &str) -> Result<Self, PolicyError> {
+        self.peers.push(PeerRule::parse(host)?);
+        self.open_rules();
+        Ok(self)
+    }
+
+    /// Allows listening on `IP:PORT`, for whoever connects; port 0 is any port, `0.0.0.0` and `[::]` any interface.
+    ///
+    /// # Errors
+    ///
+    /// A text that is not `IP:PORT`.
+    pub fn allow_listen(mut self, address: &str) -> Result<Self, PolicyError> {
+        self.listeners.push(ListenRule::parse(address)?);
+        self.open_rules();
+        Ok(self)
+    }
+
+    /// Allows or forbids looking up any name, or an address as if it were a name.
+    pub fn dns(mut self, allowed: bool) -> Self {
+        self.dns = allowed;
+        self
+    }
+
+    /// What forbids this use of this address; none if it is allowed.
+    pub fn refusal(&self, address: SocketAddr, purpose: SocketAddrUse) -> Option<Denial> {
+        if self.allows(address, purpose) {
+            return None;
+        }
+        Some(match purpose {
+            SocketAddrUse::TcpConnect => Denial::Connect(address),
+            SocketAddrUse::TcpBind => Denial::Bind(address),
+            // Only a socket bound to port 0 of all interfaces comes this far; the system's choice of port is no rule.
+            SocketAddrUse::TcpListen => Denial::Listen(SocketAddr::new(address.ip(), 0)),
+            SocketAddrUse::TcpAccept => Denial::Accept(address),
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Denial::Udp(address),
+        })
+    }
+
+    /// What forbids looking up this name; none if it is allowed.
+    pub fn lookup_refusal(&self, name: &str) -> Option<Denial> {
+        let allowed = self.dns || self.peers.iter().any(|rule| rule.names(name));
+        (!allowed).then(|| Denial::Lookup(name.into()))
+    }
+
+    pub(crate) fn tcp(&self) -> bool {
+        self.reach != Reach::None
+    }
+
+    pub(crate) fn udp(&self) -> bool {
+        self.reach == Reach::Everything
+    }
+
+    fn open_rules(&mut self) {
+        if self.reach == Reach::None {
+            self.reach = Reach::Rules;
+        }
+    }
+
+    fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+        let loopback = match self.reach {
+            Reach::None => return false,
+            Reach::Everything => return true,
+            Reach::Rules => false,
+            Reach::Loopback => address.ip().to_canonical().is_loopback(),
+        };
+        let may_listen = || self.listeners.iter().any(|rule| rule.matches(address));
+        match purpose {
+            SocketAddrUse::TcpConnect => loopback || self.peers.iter().any(|rule| rule.matches(address)),
+            // The first step of connecting: no address yet, and no harm.
+            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => true,
+            SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => loopback || may_listen(),
+            // Which listener accepts is not said. One on loopback has no other peers; on others all are welcome.
+            SocketAddrUse::TcpAccept => loopback || !self.listeners.is_empty(),
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => false,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Runs the examples as a user would and checks what they print: the echo server and client against each other, HTTP headers from a
+real server, waiting for data. `make demo` builds what this needs first."""
+
+import contextlib
+import queue
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNNER = ROOT / "target/release/wasi-streams-run"
+COMPONENTS = ROOT / "target/components"
+# The first start of a component compiles it, which takes seconds on a busy machine.
+DEADLINE = 60.0
+# `{message!r}` of Python and `{message:?}` of Rust differ in their quotes only.
+HELLO = r"""(?:'Hello World!'|"Hello World!")"""
+
+
+class Failure(Exception):
+    pass
+
+
+class Program:
+    """A running program, whose output arrives line by line while it runs."""
+
+    def __init__(self, name: str, command: list[str]):
+        self.name = name
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        self._arriving: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def wait_for(self, pattern: str) -> re.Match:
+        """The first line from here on that matches, once it is there."""
+        deadline = time.monotonic() + DEADLINE
+        while (line := self._next(deadline, f"printed no line like {pattern!r}")) is not None:
+            if found := re.search(pattern, line):
+                return found
+        raise Failure(f"{self.name} ended without a line like {pattern!r}{self._output()}")
+
+    def finish(self) -> None:
+        """Ends the program's standard input and waits until it is done, which must be a success."""
+        self.process.stdin.close()
+        deadline = time.monotonic() + DEADLINE
+        while self._next(deadline, "did not end") is not None:
+            pass
+        try:
+            status = self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} closed its output and did not end{self._output()}") from None
+        if status != 0:
+            raise Failure(f"{self.name} ended with status {status}{self._output()}")
+
+    def expect(self, *patterns: str) -> None:
+        """Each pattern matches a whole line, in this order."""
+        print(f"--- {self.name}")
+        print("\n".join(f"    {line}" for line in self.lines), flush=True)
+        lines = iter(self.lines)
+        for pattern in patterns:
+            if not any(re.fullmatch(pattern, line) for line in lines):
+                raise Failure(f"{self.name} was expected to print, in its place, a line like {pattern!r}{self._output()}")
+
+    def stop(self) -> None:
+        """Ends what is still running; nothing if it ended by itself."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def _collect(self) -> None:
+        for line in self.process.stdout:
+            self._arriving.put(line.rstrip("\r\n"))
+        self._arriving.put(None)
+
+    def _next(self, deadline: float, complaint: str) -> str | None:
+        try:
+            line = self._arriving.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise Failure(f"{self.name} {complaint} within {DEADLINE:.0f} s{self._output()}") from None
+        if line is not None:
+            self.lines.append(line)
+        return line
+
+    def _output(self) -> str:
+        return "; its output:\n" + "\n".join(f"    {line}" for line in self.lines)
+
+
+@contextlib.contextmanager
+def running(name: str, command: list[str]):
+    program = Program(name, command)
+    try:
+        yield program
+    finally:
+        program.stop()
+
+
+def component(name: str, *arguments: str):
+    return running(" ".join([name, *arguments]), [str(RUNNER), str(COMPONENTS / f"{name}.wasm"), *arguments])
+
+
+def echo() -> None:
+    with component("echo-server", "--port", "0", "--until-stdin-closes") as server:
+        port = server.wait_for(r"^Serving on .*127\.0\.0\.1\D+(\d+)")[1]
+        with component("echo-client", "--host", "127.0.0.1", "--port", port, "Hello World!") as client:
+            client.finish()
+            server.wait_for(r"^Close the connection")
+            server.finish()
+            server.expect(
+                r"Serving on .+",
+                rf"Received {HELLO} from \('127\.0\.0\.1', \d+\)",
+                rf"Send: {HELLO}",
+                r"Close the connection",
+            )
+            client.expect(rf"Send: {HELLO}", rf"Received: {HELLO}", r"Close the connection")
+
+
+def http_headers() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "page.html").write_text("<!doctype html><title>demo</title>", encoding="utf-8")
+        command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]
+        with running("Python's http.server", command) as server:
+            port = server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
+            with component("http-headers", f"http://127.0.0.1:{port}/page.html") as client:
+                client.finish()
+                client.expect(
+                    r"HTTP header> HTTP/1\.0 200 OK",
+                    r"HTTP header> Server: .+",
+                    r"HTTP header> Content-type: text/html",
+                    r"HTTP header> Content-Length: 34",
+                )
+            server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
+
+
+def wait_for_data() -> None:
+    for arguments in ([], ["--tcp"]):
+        with component("wait-for-data", *arguments) as program:
+            program.finish()
+            program.expect(r"Received: abc")
+
+
+def main() -> int:
+    try:
+        for step in (echo, http_headers, wait_for_data):
+            print(f"==> demo: {step.__name__.replace('_', ' ')}", flush=True)
+            step()
+    except (Failure, OSError) as failure:
+        print(f"demo: {failure}", file=sys.stderr)
+        return 1
+    print("==> demo: all as expected")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
