@@ -58,7 +58,7 @@ use crate::writer::StreamWriter;
 /// # wasi_streams::spawn(async move { let peer = server.accept().await; peer.send(b"hello\n"); peer.recv(4).await; });
 /// run(async {
 ///     let connect = open_connection("127.0.0.1", 8888).limit(16 * 1024);
-///     let (mut reader, writer) = timeout(Duration::from_secs(5), connect.into_future()).await??;
+///     let (mut reader, writer) = timeout(Duration::from_secs(5), connect).await??;
 ///     writer.write("ping")?;
 ///     println!("{:?}", reader.readline().await?);
 ///     writer.close();
@@ -66,7 +66,6 @@ use crate::writer::StreamWriter;
 ///     anyhow::Ok(())
 /// })
 /// # }
-/// # use std::future::IntoFuture;
 /// ```
 pub fn open_connection(host: impl IntoHost, port: impl IntoPort) -> OpenConnection {
     OpenConnection {

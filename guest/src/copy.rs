@@ -48,19 +48,19 @@ const PIECES_PER_TURN: u32 = 4;
 /// })
 /// # }
 /// ```
-pub fn copy<'a>(reader: &'a mut StreamReader, writer: &'a StreamWriter) -> Copy<'a> {
-    Copy { reader, writer, splice: false }
+pub fn copy<'a>(reader: &'a mut StreamReader, writer: &'a StreamWriter) -> Copying<'a> {
+    Copying { reader, writer, splice: false }
 }
 
 /// The arguments of [`copy`](crate::copy()); `.await` it to copy.
 #[must_use = "nothing happens before it is awaited"]
-pub struct Copy<'a> {
+pub struct Copying<'a> {
     reader: &'a mut StreamReader,
     writer: &'a StreamWriter,
     splice: bool,
 }
 
-impl<'a> Copy<'a> {
+impl<'a> Copying<'a> {
     /// Sets whether the host may move the bytes without passing them through the guest, between two TCP connections:
     /// faster by a quarter or so.
     ///
@@ -104,7 +104,7 @@ impl<'a> Copy<'a> {
     }
 }
 
-impl<'a> IntoFuture for Copy<'a> {
+impl<'a> IntoFuture for Copying<'a> {
     type Output = Result<u64>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + 'a>>;
 
@@ -113,8 +113,8 @@ impl<'a> IntoFuture for Copy<'a> {
     }
 }
 
-impl fmt::Debug for Copy<'_> {
+impl fmt::Debug for Copying<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Copy").field("splice", &self.splice).finish_non_exhaustive()
+        f.debug_struct("Copying").field("splice", &self.splice).finish_non_exhaustive()
     }
 }

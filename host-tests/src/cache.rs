@@ -43,13 +43,7 @@ impl Slot {
     /// Keeps other processes from compiling until the lock is dropped.
     pub(crate) fn lock(&self) -> Option<File> {
         let path = self.path.as_ref()?.with_file_name("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .ok()?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).ok()?;
         file.lock().ok()?;
         Some(file)
     }
@@ -105,12 +99,7 @@ fn folder() -> PathBuf {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
     file.write_all(bytes)
 }
 

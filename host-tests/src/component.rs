@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::SystemTime;
 
 use wasmtime::component::Component;
 
@@ -107,8 +108,9 @@ pub fn load(path: &Path, compiling: impl FnOnce()) -> Result<Loaded, LoadError> 
 
 /// Loads a component once per process and state of its file.
 pub(crate) fn load_shared(path: &Path) -> Result<Component, LoadError> {
+    type File = (PathBuf, Option<SystemTime>);
     type Place = Arc<Mutex<Option<Component>>>;
-    static LOADED: OnceLock<Mutex<HashMap<(PathBuf, Option<std::time::SystemTime>), Place>>> = OnceLock::new();
+    static LOADED: OnceLock<Mutex<HashMap<File, Place>>> = OnceLock::new();
 
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let place = LOADED

@@ -33,10 +33,7 @@ impl Ticking {
     pub(crate) fn start() -> Self {
         static THREAD: OnceLock<()> = OnceLock::new();
         THREAD.get_or_init(|| {
-            std::thread::Builder::new()
-                .name("epoch".into())
-                .spawn(tick)
-                .expect("a thread starts");
+            std::thread::Builder::new().name("epoch".into()).spawn(tick).expect("a thread starts");
         });
         *HOLDERS.lock().expect("counting does not panic") += 1;
         WANTED.notify_one();
@@ -53,11 +50,7 @@ impl Drop for Ticking {
 fn tick() {
     loop {
         let holders = HOLDERS.lock().expect("counting does not panic");
-        drop(
-            WANTED
-                .wait_while(holders, |holders| *holders == 0)
-                .expect("counting does not panic"),
-        );
+        drop(WANTED.wait_while(holders, |holders| *holders == 0).expect("counting does not panic"));
         std::thread::sleep(TICK);
         engine().increment_epoch();
     }

@@ -94,8 +94,7 @@ impl ListenRule {
     /// Whether a socket may be bound to `local`; all interfaces include each, and port 0 includes every port.
     pub(crate) fn matches(self, local: SocketAddr) -> bool {
         let ListenRule(allowed) = self;
-        let ip = allowed.ip() == local.ip()
-            || allowed.ip().is_unspecified() && allowed.is_ipv4() == local.is_ipv4();
+        let ip = allowed.ip() == local.ip() || allowed.ip().is_unspecified() && allowed.is_ipv4() == local.is_ipv4();
         ip && (allowed.port() == 0 || allowed.port() == local.port())
     }
 }

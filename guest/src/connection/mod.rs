@@ -78,20 +78,27 @@ struct State {
     pump: Option<Waker>,
     /// Held from `close` until nothing is left to deliver.
     linger: Option<linger::Token>,
+    /// Called once when the connection is lost.
+    on_lost: Option<Box<dyn FnOnce()>>,
     /// The link of a lost connection whose peer was still sending.
     lingering: Option<Box<dyn Link>>,
 }
 
-/// Wakers (and a link) taken out of the state, to be used after its borrow has ended.
+/// What was taken out of the state to be used after its borrow has ended: wakers to wake, a link to drop, a listener
+/// to call.
 #[derive(Default)]
 struct After {
     wakers: Vec<Waker>,
     link: Option<Box<dyn Link>>,
+    on_lost: Option<Box<dyn FnOnce()>>,
 }
 
 impl After {
     fn run(self) {
         drop(self.link);
+        if let Some(on_lost) = self.on_lost {
+            on_lost();
+        }
         self.wakers.into_iter().for_each(Waker::wake);
     }
 }
@@ -132,6 +139,7 @@ impl Connection {
             closers: Vec::new(),
             pump: None,
             linger: None,
+            on_lost: None,
             lingering: None,
         };
         Self { state: RefCell::new(state), info }
@@ -139,6 +147,11 @@ impl Connection {
 
     pub(crate) fn info(&self) -> &Info {
         &self.info
+    }
+
+    /// Sets what is called once, when the connection is lost.
+    pub(crate) fn on_lost(&self, call: impl FnOnce() + 'static) {
+        self.state.borrow_mut().on_lost = Some(Box::new(call));
     }
 
     /// Whether the link is a host TCP connection, and if so whether keep-alive is on.
@@ -203,6 +216,7 @@ impl State {
         self.send.clear();
         self.phase = Phase::Lost(error);
         after.link = self.link.take();
+        after.on_lost = self.on_lost.take();
         self.linger = None;
         self.wake_reader(after);
         self.wake_drainers(after);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::ops::{Add, Sub};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -70,7 +70,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, key: None }
 }
 
-/// Runs `future` for at most `duration`, like `asyncio.wait_for`.
+/// Runs `future` for at most `duration`, like `asyncio.wait_for`; builders such as
+/// [`open_connection`](crate::open_connection()) can be given as they are.
 ///
 /// The future is polled once before the time is looked at, so a zero duration gives it that one chance.
 ///
@@ -94,8 +95,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 /// });
 /// ```
-pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output> {
-    let mut future = pin!(future);
+pub async fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Result<F::Output> {
+    let mut future = pin!(future.into_future());
     let mut timer = pin!(None::<Sleep>);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {

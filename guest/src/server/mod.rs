@@ -14,7 +14,7 @@ use slab::Slab;
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::rt::{self, JoinHandle};
+use crate::rt::JoinHandle;
 use crate::sys::Listener;
 
 pub use handler::{Handler, HandlerOutcome};
@@ -218,10 +218,8 @@ impl Shared {
     /// Counts a connection until it is lost (S31).
     fn attend(self: &Rc<Self>, connection: &Rc<Connection>) {
         let key = self.connections.borrow_mut().insert(Rc::clone(connection));
-        let (shared, connection) = (Rc::clone(self), Rc::clone(connection));
-        rt::spawn_background(async move {
-            // How it ended is for its reader and writer to tell.
-            let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
+        let shared = Rc::clone(self);
+        connection.on_lost(move || {
             shared.connections.borrow_mut().try_remove(key);
             shared.wake();
         });

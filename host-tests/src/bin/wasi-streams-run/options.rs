@@ -100,7 +100,9 @@ impl Network {
     fn policy(self) -> Result<Policy, Misuse> {
         let opened = self.all || self.dns || !self.peers.is_empty() || !self.listeners.is_empty();
         if self.none && opened {
-            return Err(Misuse("--no-net forbids what --net, --dns, --allow or --allow-listen allows: drop one".into()));
+            return Err(Misuse(
+                "--no-net forbids what --net, --dns, --allow or --allow-listen allows: drop one".into(),
+            ));
         }
         let mut policy = match (self.none, self.all) {
             (true, _) => Policy::none(),

@@ -1,0 +1,160 @@
+//! The policy's decisions, without a guest.
+
+use std::net::SocketAddr;
+
+use wasi_streams_host::{Denial, Policy};
+use wasmtime_wasi::sockets::SocketAddrUse::{self, TcpAccept, TcpBind, TcpConnect, TcpListen, UdpSend};
+
+#[test]
+fn loopback_is_open_in_both_directions_and_nothing_else_is() {
+    let policy = Policy::default();
+    for address in ["127.0.0.1:80", "127.9.9.9:1", "[::1]:80"] {
+        for purpose in [TcpBind, TcpListen, TcpAccept, TcpConnect] {
+            assert!(allows(&policy, address, purpose), "{address} {purpose:?}");
+        }
+        assert!(!allows(&policy, address, UdpSend));
+    }
+    for address in ["10.1.2.3:80", "[2001:db8::1]:80"] {
+        for purpose in [TcpBind, TcpListen, TcpAccept, TcpConnect] {
+            assert!(!allows(&policy, address, purpose), "{address} {purpose:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bind_to_no_address_is_the_first_step_of_connecting_and_no_listener() {
+    let policy = Policy::default();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        assert!(allows(&policy, address, TcpBind));
+    }
+    assert!(!allows(&policy, "0.0.0.0:41234", TcpListen));
+    assert!(!allows(&policy, "0.0.0.0:8080", TcpBind));
+}
+
+#[test]
+fn no_network_means_not_even_loopback() {
+    let policy = Policy::none();
+    for purpose in [TcpBind, TcpListen, TcpAccept, TcpConnect, UdpSend] {
+        assert!(!allows(&policy, "127.0.0.1:80", purpose));
+    }
+}
+
+#[test]
+fn the_whole_network_includes_everything_but_names() {
+    let policy = Policy::everything();
+    for purpose in [TcpBind, TcpListen, TcpAccept, TcpConnect, UdpSend] {
+        assert!(allows(&policy, "203.0.113.9:443", purpose));
+    }
+    assert!(policy.lookup_refusal("example.org").is_some());
+    assert!(policy.dns(true).lookup_refusal("example.org").is_none());
+}
+
+#[test]
+fn an_allowed_host_is_an_address_a_network_or_a_name_with_or_without_a_port() {
+    let cases = [
+        ("10.1.2.3", "10.1.2.3:9", "10.1.2.4:9"),
+        ("10.1.2.3:80", "10.1.2.3:80", "10.1.2.3:81"),
+        ("10.0.0.0/8", "10.255.0.1:1", "11.0.0.1:1"),
+        ("10.0.0.0/8:443", "10.1.1.1:443", "10.1.1.1:80"),
+        ("0.0.0.0/0", "8.8.8.8:53", "[2001:db8::1]:53"),
+        ("2001:db8::1", "[2001:db8::1]:7", "[2001:db8::2]:7"),
+        ("[2001:db8::1]", "[2001:db8::1]:7", "[2001:db8::2]:7"),
+        ("[2001:db8::1]:80", "[2001:db8::1]:80", "[2001:db8::1]:81"),
+        ("2001:db8::/32", "[2001:db8:9::1]:80", "[2001:db9::1]:80"),
+        ("[2001:db8::/32]:80", "[2001:db8:9::1]:80", "[2001:db8:9::1]:81"),
+    ];
+    for (rule, inside, outside) in cases {
+        let policy = Policy::none().allow(rule).unwrap();
+        assert!(allows(&policy, inside, TcpConnect), "{rule} includes {inside}");
+        assert!(!allows(&policy, outside, TcpConnect), "{rule} excludes {outside}");
+        assert!(!allows(&policy, inside, TcpListen), "{rule} is no permission to listen");
+    }
+}
+
+#[test]
+fn an_allowed_name_may_be_looked_up_and_its_addresses_reached() {
+    let policy = Policy::none().allow("localhost:80").unwrap();
+    assert!(policy.lookup_refusal("localhost").is_none());
+    assert!(policy.lookup_refusal("LOCALHOST").is_none());
+    assert!(policy.lookup_refusal("example.org").is_some());
+    assert!(allows(&policy, "127.0.0.1:80", TcpConnect) || allows(&policy, "[::1]:80", TcpConnect));
+    assert!(!allows(&policy, "127.0.0.1:81", TcpConnect));
+}
+
+#[test]
+fn an_allowed_listener_accepts_whoever_comes() {
+    let cases = [
+        ("10.0.0.1:8080", "10.0.0.1:8080", "10.0.0.1:8081"),
+        ("10.0.0.1:0", "10.0.0.1:8081", "10.0.0.2:8081"),
+        ("0.0.0.0:8080", "10.0.0.1:8080", "[::]:8080"),
+        ("0.0.0.0:8080", "0.0.0.0:8080", "0.0.0.0:8081"),
+        ("[::]:0", "[2001:db8::1]:9", "10.0.0.1:9"),
+    ];
+    for (rule, inside, outside) in cases {
+        let policy = Policy::none().allow_listen(rule).unwrap();
+        for purpose in [TcpBind, TcpListen] {
+            assert!(allows(&policy, inside, purpose), "{rule} includes {inside}");
+            assert!(!allows(&policy, outside, purpose), "{rule} excludes {outside}");
+        }
+        assert!(allows(&policy, "203.0.113.9:50000", TcpAccept));
+        assert!(!allows(&policy, inside, TcpConnect), "{rule} is no permission to connect");
+    }
+}
+
+#[test]
+fn a_denial_names_the_address_and_the_option_that_allows_it() {
+    let policy = Policy::loopback();
+    let text = |address: &str, purpose| refusal(&policy, address, purpose).unwrap().to_string();
+    assert_eq!(
+        text("10.1.2.3:80", TcpConnect),
+        "denied connect to 10.1.2.3:80: allow it with --allow 10.1.2.3:80 (or --net)"
+    );
+    assert_eq!(
+        text("0.0.0.0:80", TcpBind),
+        "denied bind to 0.0.0.0:80: allow it with --allow-listen 0.0.0.0:80 (or --net)"
+    );
+    // The port was the system's choice, and will be another next time.
+    assert_eq!(
+        text("0.0.0.0:41234", TcpListen),
+        "denied listen on 0.0.0.0:0: allow it with --allow-listen 0.0.0.0:0 (or --net)"
+    );
+}
+
+#[test]
+fn what_a_denial_advises_is_a_rule_that_allows_it() {
+    for (address, purpose) in [
+        ("10.1.2.3:80", TcpConnect),
+        ("[2001:db8::1]:80", TcpConnect),
+        ("0.0.0.0:80", TcpBind),
+        ("[::]:41234", TcpListen),
+    ] {
+        let policy = match refusal(&Policy::loopback(), address, purpose).unwrap() {
+            Denial::Connect(peer) => Policy::loopback().allow(&peer.to_string()),
+            Denial::Bind(local) | Denial::Listen(local) => Policy::loopback().allow_listen(&local.to_string()),
+            denial => panic!("{denial}"),
+        };
+        assert!(allows(&policy.unwrap(), address, purpose), "{address}");
+    }
+}
+
+#[test]
+fn a_rule_that_means_nothing_is_refused_with_an_example() {
+    for text in ["", ":80", "10.1.2.3:0", "10.1.2.3:http", "10.0.0.0/33", "x/8", "[::1", "[::1]80", "a b", "10.0.0.0/"]
+    {
+        let error = Policy::none().allow(text).unwrap_err().to_string();
+        assert!(error.contains(&format!("{text:?}")) && error.contains("HOST:PORT"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+    for text in ["", "8080", "localhost:80", "10.0.0.1", "::1:80x"] {
+        let error = Policy::none().allow_listen(text).unwrap_err().to_string();
+        assert!(error.contains(&format!("{text:?}")) && error.contains("IP:PORT"), "{error}");
+    }
+}
+
+fn refusal(policy: &Policy, address: &str, purpose: SocketAddrUse) -> Option<Denial> {
+    policy.refusal(address.parse::<SocketAddr>().unwrap(), purpose)
+}
+
+fn allows(policy: &Policy, address: &str, purpose: SocketAddrUse) -> bool {
+    refusal(policy, address, purpose).is_none()
+}

@@ -1,0 +1,304 @@
+//! The runner as a program: its options, its exit statuses, its words, its cache.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasi_streams_host::components_dir;
+
+#[test]
+fn help_lists_every_option_and_exits_with_success() {
+    let output = run(["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    for option in [
+        "--allow ",
+        "--allow-listen",
+        "--net",
+        "--no-net",
+        "--dns",
+        "--env",
+        "--dir",
+        "--timeout",
+        "--help",
+        "--version",
+    ] {
+        assert!(help.contains(option), "{option}");
+    }
+    assert!(text(&run(["--version"]).stdout).starts_with("wasi-streams-run "));
+}
+
+#[test]
+fn a_command_line_that_means_nothing_is_one_clear_line_and_status_2() {
+    let cases: [(&[&str], &str); 9] = [
+        (&[], "no component given"),
+        (&["--bogus"], "--bogus"),
+        (&["--timeout", "10", "x.wasm"], "10s"),
+        (&["--timeout", "0s", "x.wasm"], "10s"),
+        (&["--allow", "1.2.3.4:x", "x.wasm"], "HOST:PORT"),
+        (&["--allow-listen", "80", "x.wasm"], "IP:PORT"),
+        (&["--no-net", "--net", "x.wasm"], "drop one"),
+        (&["--env", "=x", "x.wasm"], "NAME=VALUE"),
+        (&["--allow"], "--allow"),
+    ];
+    for (arguments, expected) in cases {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let line = text(&output.stderr);
+        assert!(line.starts_with("wasi-streams-run: ") && line.contains(expected), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_a_component_is_named_with_the_remedy() {
+    let folder = Folder::new();
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("module.wasm", b"\0asm\x01\0\0\0", "wasm32-wasip2"),
+        ("text.wasm", b"hello, this is text", "not WebAssembly"),
+        ("short.wasm", b"\0as", "not WebAssembly"),
+        ("damaged.wasm", b"\0asm\x0d\0\x01\0\xff\xff", "not a valid component"),
+    ];
+    for (name, bytes, expected) in cases {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        assert_unstartable(&run([&path]), name, expected);
+    }
+    assert_unstartable(&run([folder.path().join("none.wasm")]), "none.wasm", "no such file");
+    // The smallest component: it is valid, but has nothing to run.
+    let empty = folder.path().join("empty.wasm");
+    fs::write(&empty, b"\0asm\x0d\0\x01\0").unwrap();
+    assert_unstartable(&run([&empty]), "empty.wasm", "wasi:cli/run");
+}
+
+fn assert_unstartable(output: &Output, name: &str, expected: &str) {
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert!(line.contains(name) && line.contains(expected), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
+
+#[test]
+fn everything_after_the_component_goes_to_the_component() {
+    let output = run([OsStr::new("--net"), plain().as_os_str(), "echo-args".as_ref(), "--net".as_ref(), "--".as_ref()]);
+    assert_eq!(text(&output.stdout), "plain.wasm\necho-args\n--net\n--\n");
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn the_exit_status_of_the_guest_is_that_of_the_runner() {
+    assert_eq!(run_plain(&[], &["exit", "0"]).status.code(), Some(0));
+    assert_eq!(run_plain(&[], &["exit", "1"]).status.code(), Some(1));
+    let failed = run_plain(&[], &["fail"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("asked to fail"));
+}
+
+#[test]
+fn a_trap_is_named_and_gives_status_134() {
+    let output = run_plain(&[], &["trap"]);
+    assert_eq!(output.status.code(), Some(134));
+    let text = text(&output.stderr);
+    let first = text.lines().next().unwrap();
+    assert!(first.contains("plain.wasm trapped") && first.contains("unreachable"), "{text}");
+    assert!(text.contains("backtrace"), "{text}");
+}
+
+#[test]
+fn a_timeout_ends_a_tight_loop_and_gives_status_124() {
+    let output = run_plain(&["--timeout", "200ms"], &["spin"]);
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(text(&output.stdout), "spinning\n");
+    assert_eq!(text(&output.stderr), "wasi-streams-run: plain.wasm ran longer than 200ms: ended it\n");
+}
+
+#[test]
+fn a_timeout_ends_a_guest_that_waits_for_input() {
+    let mut child = command()
+        .args(["--timeout", "200ms"])
+        .arg(plain())
+        .arg("cat")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _open = child.stdin.take();
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+}
+
+#[test]
+fn standard_input_reaches_the_guest() {
+    let mut child = command().arg(plain()).arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"typed").unwrap();
+    assert_eq!(text(&child.wait_with_output().unwrap().stdout), "typed");
+}
+
+#[test]
+fn the_environment_is_what_the_options_say_and_no_more() {
+    assert_eq!(text(&run_plain(&[], &["env", "PATH"]).stdout), "Err(NotPresent)\n");
+    assert_eq!(text(&run_plain(&["--env", "A=b=c"], &["env", "A"]).stdout), "Ok(\"b=c\")\n");
+    let output = command().args(["--env", "OURS"]).arg(plain()).args(["env", "OURS"]).env("OURS", "1").output();
+    assert_eq!(text(&output.unwrap().stdout), "Ok(\"1\")\n");
+}
+
+#[test]
+fn a_folder_is_seen_under_the_name_it_is_given() {
+    let folder = Folder::new();
+    fs::write(folder.path().join("file"), "contents").unwrap();
+    let option = format!("{}::/data", folder.path().display());
+    assert_eq!(text(&run_plain(&["--dir", &option], &["read", "/data/file"]).stdout), "contents");
+    assert_eq!(run_plain(&[], &["read", "/data/file"]).status.code(), Some(1));
+    assert_unstartable(&run_plain(&["--dir", "/no/such/folder"], &["read", "x"]), "/no/such/folder", "cannot open");
+}
+
+#[test]
+fn loopback_is_open_unless_there_is_no_network() {
+    let listener = Listeners::new();
+    assert_eq!(text(&run_plain(&[], &["connect", &listener.address]).stdout), "ok\n");
+    assert_eq!(text(&run_plain(&[], &["listen", "127.0.0.1:0"]).stdout), "ok\n");
+    for arguments in [["connect", listener.address.as_str()], ["listen", "127.0.0.1:0"]] {
+        assert_eq!(text(&run_plain(&["--no-net"], &arguments).stdout), "PermissionDenied\n");
+    }
+}
+
+#[test]
+fn the_runner_names_the_option_that_allows_a_denied_address() {
+    let output = run_plain(&[], &["connect", "10.1.2.3:80"]);
+    assert_eq!(text(&output.stdout), "PermissionDenied\n");
+    assert_eq!(
+        text(&output.stderr),
+        "wasi-streams-run: denied connect to 10.1.2.3:80: allow it with --allow 10.1.2.3:80 (or --net)\n"
+    );
+    let output = run_plain(&[], &["listen", "0.0.0.0:0"]);
+    assert_eq!(text(&output.stdout), "PermissionDenied\n");
+    assert!(text(&output.stderr).contains("--allow-listen 0.0.0.0:0 (or --net)"));
+    let output = run_plain(&[], &["lookup", "example.org"]);
+    assert!(text(&output.stderr).contains("every name with --dns"));
+}
+
+#[test]
+fn the_named_option_allows_what_was_denied() {
+    assert_eq!(text(&run_plain(&["--allow-listen", "0.0.0.0:0"], &["listen", "0.0.0.0:0"]).stdout), "ok\n");
+    assert_eq!(text(&run_plain(&["--net"], &["listen", "0.0.0.0:0"]).stdout), "ok\n");
+    assert_eq!(text(&run_plain(&["--dns"], &["lookup", "localhost"]).stdout), "ok\n");
+    assert_eq!(text(&run_plain(&["--allow", "localhost"], &["lookup", "localhost"]).stdout), "ok\n");
+    // Refused by the address, no longer by the runner: 0.0.0.0 is no peer, 127.0.0.2 has no listener.
+    let listener = Listeners::new();
+    let port = listener.address.rsplit_once(':').unwrap().1;
+    let output = run_plain(&["--allow", &format!("127.0.0.2:{port}")], &["connect", &format!("127.0.0.2:{port}")]);
+    assert_eq!(text(&output.stdout), "ConnectionRefused\n");
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn a_component_is_compiled_once_and_a_damaged_cache_is_repaired() {
+    let cache = Folder::new();
+    let run = || {
+        let output = command().arg(plain()).args(["exit", "0"]).env("WASI_STREAMS_CACHE", cache.path()).output();
+        let output = output.unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    };
+    run();
+    let compiled = cache.compiled();
+    let written = fs::metadata(&compiled).unwrap().modified().unwrap();
+    let whole = fs::read(&compiled).unwrap();
+    run();
+    assert_eq!(fs::metadata(&compiled).unwrap().modified().unwrap(), written, "the second start writes nothing");
+    for damaged in [&b""[..], b"garbage", &whole[..whole.len() / 2], &whole[..whole.len() - 1]] {
+        fs::write(&compiled, damaged).unwrap();
+        run();
+        assert!(fs::read(&compiled).unwrap() == whole, "repaired after {} bytes", damaged.len());
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_costs_time_only() {
+    let folder = Folder::new();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = command().arg(plain()).args(["exit", "0"]).env("WASI_STREAMS_CACHE", &file).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn processes_that_start_together_share_an_empty_cache() {
+    let cache = Folder::new();
+    let start = || {
+        let mut command = command();
+        command.arg(plain()).args(["exit", "0"]).env("WASI_STREAMS_CACHE", cache.path()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..4).map(|_| start()).collect();
+    for mut child in children {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    cache.compiled();
+}
+
+fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_wasi-streams-run"))
+}
+
+fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+    command().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn run_plain(options: &[&str], arguments: &[&str]) -> Output {
+    command().args(options).arg(plain()).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn plain() -> PathBuf {
+    let path = components_dir().join("plain.wasm");
+    assert!(path.exists(), "{}: run make components", path.display());
+    path
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A native listener whose connections wait in its queue.
+struct Listeners {
+    address: String,
+    _listener: std::net::TcpListener,
+}
+
+impl Listeners {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Listeners { address: listener.local_addr().unwrap().to_string(), _listener: listener }
+    }
+}
+
+/// A folder of one test, deleted at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("wasi-streams-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The one compiled component in it.
+    fn compiled(&self) -> PathBuf {
+        let files = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let mut compiled: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).collect();
+        assert_eq!(compiled.len(), 1, "{compiled:?}");
+        compiled.remove(0)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
