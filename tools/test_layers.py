@@ -50,6 +50,8 @@ class Layers(unittest.TestCase):
         self.assert_found("a.rs", "#[cfg(test)]\nuse std::x;\nfn g() { dbg!(1); }")
         self.assert_fine("a.rs", '/// x.unwrap()\nfn f() { x.expect("panic!"); y.unwrap_or(1); }')
         self.assert_fine("sys/sim/mod.rs", "fn f() { panic!() }")
+        self.assert_fine("a.rs", '#[expect(clippy::panic, reason = "why")]\nfn f() -> ! {\n    panic!("x")\n}')
+        self.assert_found("a.rs", '#[expect(clippy::panic, reason = "why")]\nfn f() {}\nfn g() {\n    panic!("x")\n}')
         self.assertEqual(
             findings({"guest/src/a.rs": "#[cfg(test)]\nmod tests;", "guest/src/a/tests.rs": "fn f() { x.unwrap() }"}), []
         )

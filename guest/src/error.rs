@@ -211,8 +211,12 @@ impl fmt::Display for Error {
 
 fn write_resolve(f: &mut fmt::Formatter<'_>, kind: ResolveErrorKind, host: &str) -> fmt::Result {
     match kind {
-        ResolveErrorKind::UnknownName => write!(f, "cannot resolve {host:?}: name unknown, or the resolver did not answer"),
-        ResolveErrorKind::Temporary => write!(f, "cannot resolve {host:?}: the resolver failed for now, try again later"),
+        ResolveErrorKind::UnknownName => {
+            write!(f, "cannot resolve {host:?}: name unknown, or the resolver did not answer")
+        }
+        ResolveErrorKind::Temporary => {
+            write!(f, "cannot resolve {host:?}: the resolver failed for now, try again later")
+        }
         ResolveErrorKind::Permanent => write!(f, "cannot resolve {host:?}: the resolver failed"),
         ResolveErrorKind::Denied => write!(
             f,

@@ -60,9 +60,7 @@ pub struct KeepAlive {
 impl KeepAlive {
     pub(crate) fn check(&self) -> Result<KeepAliveNanos> {
         let nanos = |duration: Option<Duration>| match duration {
-            Some(duration) if duration.is_zero() => {
-                Err(Error::invalid("keep-alive times should be positive"))
-            }
+            Some(duration) if duration.is_zero() => Err(Error::invalid("keep-alive times should be positive")),
             other => Ok(other.map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))),
         };
         if self.count == Some(0) {
@@ -180,7 +178,9 @@ impl IntoPort for &str {
     fn into_port(self) -> Result<Option<u16>> {
         let port = self.trim().parse();
         port.map(Some).map_err(|_| {
-            Error::InvalidInput(format!("port {self:?} is not a number from 0 to 65535 (service names are not known here)").into())
+            Error::InvalidInput(
+                format!("port {self:?} is not a number from 0 to 65535 (service names are not known here)").into(),
+            )
         })
     }
 }

@@ -195,8 +195,7 @@ impl StreamReader {
         self.settle();
         let mut search = separator.with_list(Search::new)?; // R14: the argument first
         poll_fn(|cx| {
-            self.connection
-                .poll_take(cx, |buffer| separator.with_list(|list| buffer.take_until(&mut search, list)))
+            self.connection.poll_take(cx, |buffer| separator.with_list(|list| buffer.take_until(&mut search, list)))
         })
         .await
     }

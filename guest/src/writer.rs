@@ -241,11 +241,7 @@ impl Transport {
     /// # Errors
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when low is above high; the marks stay as they were.
-    pub fn set_write_buffer_limits(
-        &self,
-        high: impl Into<Option<usize>>,
-        low: impl Into<Option<usize>>,
-    ) -> Result<()> {
+    pub fn set_write_buffer_limits(&self, high: impl Into<Option<usize>>, low: impl Into<Option<usize>>) -> Result<()> {
         self.connection.set_marks(WaterMarks::new(high.into(), low.into())?);
         Ok(())
     }

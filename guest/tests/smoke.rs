@@ -1,7 +1,7 @@
 //! The shortest way through the whole library, in virtual time.
 
-use wasi_streams::{open_connection, run, sim, spawn, start_server};
 use wasi_streams::{StreamReader, StreamWriter};
+use wasi_streams::{open_connection, run, sim, spawn, start_server};
 
 async fn echo(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::Result<()> {
     let data = reader.read(100).await?;

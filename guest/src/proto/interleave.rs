@@ -12,7 +12,8 @@ pub(crate) fn interleave(addresses: Vec<SocketAddr>, first_count: usize) -> Vec<
     }
     let total = addresses.len();
     let first_is_v4 = first.is_ipv4();
-    let (mut front, mut back): (VecDeque<_>, VecDeque<_>) = addresses.into_iter().partition(|a| a.is_ipv4() == first_is_v4);
+    let (mut front, mut back): (VecDeque<_>, VecDeque<_>) =
+        addresses.into_iter().partition(|a| a.is_ipv4() == first_is_v4);
     let mut ordered = Vec::with_capacity(total);
     ordered.extend(front.drain(..(first_count - 1).min(front.len())));
     while ordered.len() < total {

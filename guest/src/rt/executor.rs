@@ -118,11 +118,8 @@ impl Executor {
     pub(super) fn spawn(&self, kind: Kind, future: LocalFuture) -> TaskId {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
-        let handle = Arc::new(Handle {
-            index: entry.key(),
-            queued: AtomicBool::new(false),
-            queue: Arc::clone(&self.queue),
-        });
+        let handle =
+            Arc::new(Handle { index: entry.key(), queued: AtomicBool::new(false), queue: Arc::clone(&self.queue) });
         let waker = Waker::from(Arc::clone(&handle));
         waker.wake_by_ref();
         entry.insert(Task { future: Some(future), handle: Arc::clone(&handle), waker, kind });

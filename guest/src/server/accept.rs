@@ -32,7 +32,7 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
             match accepted {
                 Ok(Accepted::Connection(link, peer, local)) => {
                     let info = Info { peer: Some(peer), local };
-                    let connection = Connection::start(Box::new(link), limit, info);
+                    let connection = Connection::start(link, limit, info);
                     shared.attend(&connection);
                     call(&*handler, connection, peer);
                 }

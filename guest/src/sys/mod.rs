@@ -30,12 +30,12 @@ use crate::error::Result;
 
 pub(crate) use p2::connect::connect;
 pub(crate) use p2::listener::{Accepted, Listener};
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+pub(crate) use p2::reactor::Registration;
 pub(crate) use p2::reactor::{Park, bytes_moved, forget_busy, now_nanos, park};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
 pub(crate) use p2::tcp::TcpLink;
-#[cfg(all(target_os = "wasi", target_env = "p2"))]
-pub(crate) use p2::reactor::Registration;
 
 /// One connected, full-duplex stream of bytes.
 ///

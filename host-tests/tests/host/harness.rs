@@ -85,7 +85,7 @@ fn a_guest_serves_a_native_peer_on_loopback() -> Result<()> {
         let mut peer = Peer::connect(line["Serving on ".len()..].parse()?).await?;
         peer.write_all(b"hello\n").await?;
         assert_eq!(peer.read_line().await?, b"hello\n");
-        assert!(guest.snapshot().resources.tcp_sockets >= 2, "{:?}", guest.snapshot());
+        guest.wait_until(|now| now.resources.tcp_sockets == 2).await?;
         peer.half_close().await?;
         assert_eq!(peer.read_to_end().await?, b"");
         guest.finish().await.success()?;

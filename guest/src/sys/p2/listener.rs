@@ -24,18 +24,14 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     /// A connection, with the addresses of the peer and of this side.
-    Connection(TcpLink, SocketAddr, Option<SocketAddr>),
+    Connection(Box<TcpLink>, SocketAddr, Option<SocketAddr>),
     /// A client that was gone before it was accepted.
     Vanished,
 }
 
 impl Listener {
     /// Binds to `address`; connections are refused until [`listen`](Self::listen).
-    pub(crate) async fn bind(
-        address: SocketAddr,
-        backlog: u32,
-        keep_alive: Option<KeepAliveNanos>,
-    ) -> Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, backlog: u32, keep_alive: Option<KeepAliveNanos>) -> Result<Self> {
         let socket = new_socket(address)?;
         bind(&socket, address).await?;
         let failed = |code| socket_error(code, Doing::Configure);
@@ -102,7 +98,7 @@ fn accepted(link: TcpLink) -> Accepted {
     match link.peer_addr() {
         Some(peer) => {
             let local = link.local_addr();
-            Accepted::Connection(link, peer, local)
+            Accepted::Connection(Box::new(link), peer, local)
         }
         None => Accepted::Vanished,
     }

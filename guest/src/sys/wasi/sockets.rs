@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 
 use wasi::sockets::instance_network::instance_network;
 use wasi::sockets::ip_name_lookup::{self, ResolveAddressStream};
-use wasi::sockets::network::{
-    self, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
-};
+use wasi::sockets::network::{self, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress};
 use wasi::sockets::tcp::{self, ShutdownType};
 use wasi::sockets::tcp_create_socket::create_tcp_socket;
 
