@@ -46,7 +46,7 @@ pub enum Report {
     Undelivered {
         /// The peer.
         peer: Option<SocketAddr>,
-        /// How many bytes were dropped, those that the host holds not counted.
+        /// How many queued bytes were dropped; the host may have held up to 64 KiB more.
         bytes: usize,
     },
 }
@@ -68,7 +68,11 @@ impl fmt::Display for Report {
                 write!(f, "{count} writes to {} were discarded: the connection is lost", Peer(*peer))
             }
             Self::Undelivered { peer, bytes } => {
-                write!(f, "{bytes} bytes to {} were not delivered: the peer did not take them in time", Peer(*peer))
+                write!(
+                    f,
+                    "{} did not take everything before the program ended: {bytes} bytes were dropped, beside what the host held",
+                    Peer(*peer)
+                )
             }
         }
     }

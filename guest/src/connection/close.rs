@@ -117,8 +117,11 @@ impl State {
 
 impl Lingerer for Connection {
     fn give_up(&self) {
-        let bytes = self.state.borrow().send.len();
-        if bytes > 0 {
+        let (unfinished, bytes) = {
+            let state = self.state.borrow();
+            (matches!(state.phase, Phase::Closing), state.send.len())
+        };
+        if unfinished {
             report(&Report::Undelivered { peer: self.info.peer, bytes });
         }
         let error = Error::io(std::io::ErrorKind::TimedOut, "the program ended before everything was delivered");

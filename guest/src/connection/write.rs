@@ -1,7 +1,7 @@
 //! The writing side of a connection.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::{Connection, Fin, Phase};
 use crate::error::{Error, Result};
@@ -77,7 +77,7 @@ impl Connection {
         match &state.phase {
             Phase::Lost(None) => Poll::Ready(Ok(())),
             Phase::Lost(Some(error)) => Poll::Ready(Err(error.clone())),
-            Phase::Open | Phase::Closing if !state.send.is_paused() => Poll::Ready(Ok(())),
+            Phase::Open | Phase::Closing if !state.send.is_paused() => rt::poll_budget(cx).map(Ok),
             Phase::Open | Phase::Closing => {
                 super::remember(&mut state.drainers, cx);
                 Poll::Pending
@@ -114,6 +114,7 @@ impl Connection {
                 Phase::Open => {}
             }
         }
+        ready!(rt::poll_budget(cx));
         let n = data.len().min(crate::proto::queue::DEFAULT_HIGH_WATER);
         Poll::Ready(self.write(&data[..n], "write").map(|()| n))
     }

@@ -10,7 +10,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use slab::Slab;
 
@@ -24,6 +24,10 @@ const MAX_POLLS_PER_TURN: usize = 1024;
 /// How many turns may pass without asking the platform while tasks are deferred. One connection that floods us
 /// has so many reads for each look at the others; asking every time would cost it a tenth of its speed.
 const TURNS_PER_LOOK: u32 = 8;
+
+/// So many operations in a row may complete without waiting before a task has to let the others go first: a peer
+/// that takes everything at once must not keep the loop for itself.
+const BUDGET: u32 = 32;
 
 pub(super) type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -92,6 +96,8 @@ pub(super) struct Executor {
     tasks: RefCell<Slab<Task>>,
     queue: Arc<RunQueue>,
     deferred: RefCell<Vec<Waker>>,
+    /// How many more operations the task that runs may complete without waiting.
+    budget: Cell<u32>,
     polls_in_turn: Cell<usize>,
     turns_since_look: Cell<u32>,
     pub(super) timers: RefCell<Timers>,
@@ -106,6 +112,7 @@ impl Executor {
             tasks: RefCell::default(),
             queue: Arc::default(),
             deferred: RefCell::default(),
+            budget: Cell::new(BUDGET),
             polls_in_turn: Cell::new(0),
             turns_since_look: Cell::new(0),
             timers: RefCell::default(),
@@ -164,6 +171,7 @@ impl Executor {
 
     /// Counts one poll of a task; false when this turn has had enough of them.
     pub(super) fn count_poll(&self) -> bool {
+        self.budget.set(BUDGET);
         self.polls_in_turn.set(self.polls_in_turn.get() + 1);
         self.polls_in_turn.get() <= MAX_POLLS_PER_TURN
     }
@@ -228,6 +236,21 @@ impl Executor {
             }
         };
         drop((future, finished)); // outside of the borrow
+    }
+}
+
+/// Counts an operation that can complete without waiting; pending, and deferred, when the task has done enough.
+pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
+    let Some(executor) = super::executor() else { return Poll::Ready(()) };
+    match executor.budget.get().checked_sub(1) {
+        Some(rest) => {
+            executor.budget.set(rest);
+            Poll::Ready(())
+        }
+        None => {
+            defer(cx.waker());
+            Poll::Pending
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use std::task::Poll;
 
 use executor::{Executor, Kind};
 
-pub(crate) use executor::defer;
+pub(crate) use executor::{defer, poll_budget};
 pub(crate) use run::is_ending;
 
 thread_local! {

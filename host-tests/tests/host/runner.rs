@@ -47,7 +47,7 @@ fn a_command_line_that_means_nothing_is_one_clear_line_and_status_2() {
     for (arguments, expected) in cases {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let line = text(&output.stderr);
+        let line = complaints(&output);
         assert!(line.starts_with("wasi-streams-run: ") && line.contains(expected), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
     }
@@ -75,7 +75,7 @@ fn what_is_not_a_component_is_named_with_the_remedy() {
 }
 
 fn assert_unstartable(output: &Output, name: &str, expected: &str) {
-    let line = text(&output.stderr);
+    let line = complaints(output);
     assert_eq!(output.status.code(), Some(2), "{line}");
     assert!(line.contains(name) && line.contains(expected), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
@@ -85,7 +85,7 @@ fn assert_unstartable(output: &Output, name: &str, expected: &str) {
 fn everything_after_the_component_goes_to_the_component() {
     let output = run([OsStr::new("--net"), plain().as_os_str(), "echo-args".as_ref(), "--net".as_ref(), "--".as_ref()]);
     assert_eq!(text(&output.stdout), "plain.wasm\necho-args\n--net\n--\n");
-    assert_eq!(text(&output.stderr), "");
+    assert_eq!(complaints(&output), "");
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn the_exit_status_of_the_guest_is_that_of_the_runner() {
     assert_eq!(run_plain(&[], &["exit", "1"]).status.code(), Some(1));
     let failed = run_plain(&[], &["fail"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(text(&failed.stderr).contains("asked to fail"));
+    assert!(complaints(&failed).contains("asked to fail"));
 }
 
 #[test]
 fn a_trap_is_named_and_gives_status_134() {
     let output = run_plain(&[], &["trap"]);
     assert_eq!(output.status.code(), Some(134));
-    let text = text(&output.stderr);
+    let text = complaints(&output);
     let first = text.lines().next().unwrap();
     assert!(first.contains("plain.wasm trapped") && first.contains("unreachable"), "{text}");
     assert!(text.contains("backtrace"), "{text}");
@@ -112,7 +112,7 @@ fn a_timeout_ends_a_tight_loop_and_gives_status_124() {
     let output = run_plain(&["--timeout", "200ms"], &["spin"]);
     assert_eq!(output.status.code(), Some(124));
     assert_eq!(text(&output.stdout), "spinning\n");
-    assert_eq!(text(&output.stderr), "wasi-streams-run: plain.wasm ran longer than 200ms: ended it\n");
+    assert_eq!(complaints(&output), "wasi-streams-run: plain.wasm ran longer than 200ms: ended it\n");
 }
 
 #[test]
@@ -169,14 +169,14 @@ fn the_runner_names_the_option_that_allows_a_denied_address() {
     let output = run_plain(&[], &["connect", "10.1.2.3:80"]);
     assert_eq!(text(&output.stdout), "PermissionDenied\n");
     assert_eq!(
-        text(&output.stderr),
+        complaints(&output),
         "wasi-streams-run: denied connect to 10.1.2.3:80: allow it with --allow 10.1.2.3:80 (or --net)\n"
     );
     let output = run_plain(&[], &["listen", "0.0.0.0:0"]);
     assert_eq!(text(&output.stdout), "PermissionDenied\n");
-    assert!(text(&output.stderr).contains("--allow-listen 0.0.0.0:0 (or --net)"));
+    assert!(complaints(&output).contains("--allow-listen 0.0.0.0:0 (or --net)"));
     let output = run_plain(&[], &["lookup", "example.org"]);
-    assert!(text(&output.stderr).contains("every name with --dns"));
+    assert!(complaints(&output).contains("every name with --dns"));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn the_named_option_allows_what_was_denied() {
     let port = listener.address.rsplit_once(':').unwrap().1;
     let output = run_plain(&["--allow", &format!("127.0.0.2:{port}")], &["connect", &format!("127.0.0.2:{port}")]);
     assert_eq!(text(&output.stdout), "ConnectionRefused\n");
-    assert_eq!(text(&output.stderr), "");
+    assert_eq!(complaints(&output), "");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_component_is_compiled_once_and_a_damaged_cache_is_repaired() {
     let run = || {
         let output = command().arg(plain()).args(["exit", "0"]).env("WASI_STREAMS_CACHE", cache.path()).output();
         let output = output.unwrap();
-        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+        assert_eq!((output.status.code(), complaints(&output).as_str()), (Some(0), ""));
     };
     run();
     let compiled = cache.compiled();
@@ -220,7 +220,7 @@ fn a_cache_that_cannot_be_written_costs_time_only() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let output = command().arg(plain()).args(["exit", "0"]).env("WASI_STREAMS_CACHE", &file).output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    assert_eq!((output.status.code(), complaints(&output).as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -257,6 +257,12 @@ fn plain() -> PathBuf {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Standard error, but for the line that a slow machine earns on its first run.
+fn complaints(output: &Output) -> String {
+    let stderr = text(&output.stderr);
+    stderr.split_inclusive('\n').filter(|line| !line.starts_with("wasi-streams-run: compiling ")).collect()
 }
 
 /// A native listener whose connections wait in its queue.
