@@ -17,7 +17,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo test test-native test-wasm conformance conformance-write lint doc
+.PHONY: help setup components demo readme test test-native test-wasm conformance conformance-write lint doc
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -32,11 +32,15 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
-demo: components ## run the examples against each other and against a real HTTP server
+readme: components ## run the commands of README.md
+	$(say) 'readme'
+	@$(PYTHON) tools/readme.py
+
+demo: setup components ## run the examples against each other and against a real HTTP server
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
-test: lint test-native test-wasm conformance doc demo ## everything CI runs
+test: setup lint test-native test-wasm conformance doc demo readme ## everything CI runs
 	$(say) 'test: all passed'
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools

@@ -73,6 +73,7 @@ impl<'a> Copying<'a> {
     async fn run(self) -> Result<u64> {
         let mut total = 0;
         if self.splice {
+            self.reader.settle(); // or what is lent for borrowed access would come too late
             total += self.run_spliced().await?;
         }
         loop {

@@ -202,6 +202,9 @@ impl StreamReader {
 
     /// Gives the lines of the stream, like `async for line in reader`; ends at the end of the stream.
     ///
+    /// Where `AsyncBufReadExt` is in scope, its `lines`, which takes the reader and gives `String`s, comes first: write
+    /// `StreamReader::lines(&mut reader)` there.
+    ///
     /// # Cancel safety
     ///
     /// As [`readline`](Self::readline): a dropped `next()` loses nothing.
@@ -292,7 +295,7 @@ impl StreamReader {
     }
 
     /// Puts what was lent and not used back into the buffer.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.line = Bytes::new(); // or it would share memory with what goes back
         if !self.front.is_empty() {
             let rest = std::mem::take(&mut self.front);
@@ -310,7 +313,7 @@ struct Collected<'a> {
 impl Drop for Collected<'_> {
     fn drop(&mut self) {
         let data = std::mem::take(&mut self.data).freeze();
-        self.connection.touch(|buffer| buffer.unread(data)); // R18
+        self.connection.touch(|buffer| buffer.put_back(data)); // R18
     }
 }
 
@@ -367,7 +370,7 @@ impl AsyncBufRead for StreamReader {
 impl AsyncRead for StreamReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
         if out.is_empty() {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(self.exception().map_or(Ok(0), |error| Err(error.into()))); // R11, R23
         }
         let available = ready!(self.as_mut().poll_fill_buf(cx))?;
         let n = available.len().min(out.len());

@@ -1,6 +1,7 @@
 //! Building one run of a component: what it is given, what it may do, and how long.
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::component::{components_dir, load_shared};
 use crate::denial::Denials;
 use crate::engine::engine;
 use crate::instrument::linker;
+use crate::names::Names;
 use crate::policy::Policy;
 use crate::running::{Ends, Outcome, Running};
 use crate::state::{Numbers, State};
@@ -34,6 +36,7 @@ pub struct Guest {
     folders: Vec<(PathBuf, String)>,
     stdio: Stdio,
     policy: Policy,
+    names: Names,
     deadline: Option<Duration>,
     most_resources: Option<usize>,
 }
@@ -132,6 +135,13 @@ impl Guest {
         self
     }
 
+    /// Gives a name these addresses, in this order, whatever the system's resolver says. Whether the guest may look it up
+    /// is the policy's to say.
+    pub fn host(mut self, name: &str, addresses: impl IntoIterator<Item = impl Into<IpAddr>>) -> Self {
+        self.names.add(name, addresses.into_iter().map(Into::into));
+        self
+    }
+
     /// Chooses how long the guest may run; without a deadline it may run for ever.
     pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
         self.deadline = deadline.into();
@@ -172,6 +182,7 @@ impl Guest {
                 table: ResourceTable::new(),
                 policy: Arc::new(self.policy),
                 denials: denials.clone(),
+                names: self.names,
                 numbers: Numbers::new(watched.then_some(sender)),
             },
         );
@@ -198,6 +209,7 @@ impl Guest {
             folders: Vec::new(),
             stdio: Stdio::Captured(Vec::new()),
             policy: Policy::default(),
+            names: Names::default(),
             deadline: Some(DEADLINE),
             most_resources: None,
         }

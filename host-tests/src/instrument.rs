@@ -1,5 +1,6 @@
-//! Two interfaces of WASI with something in front: `wasi:io/poll` is counted, and `wasi:sockets/ip-name-lookup` asks
-//! the policy about each name and keeps what it refused.
+//! Three interfaces of WASI with something in front: `wasi:io/poll` is counted, `wasi:sockets/ip-name-lookup` asks the
+//! policy about each name, keeps what it refused and knows the names that the test gave, and
+//! `wasi:sockets/tcp-create-socket` keeps that it refused.
 //!
 //! Components see nothing of it: every call goes on to wasmtime's own implementation, and a refused lookup fails just
 //! as wasmtime makes it fail.
@@ -9,13 +10,15 @@ use std::sync::OnceLock;
 use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup as names;
-use wasmtime_wasi::p2::bindings::sockets::network::{self, IpAddress, Network};
-use wasmtime_wasi::p2::{self, DynPollable, SocketError};
+use wasmtime_wasi::p2::bindings::sockets::network::{self, IpAddress, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket as creation;
+use wasmtime_wasi::p2::{self, DynPollable, SocketError, TcpSocket};
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 use wasmtime_wasi_io::bindings::wasi::io::poll;
 
-use crate::denial::Denials;
+use crate::denial::{Denial, Denials};
 use crate::engine::engine;
+use crate::names::Names;
 use crate::policy::Policy;
 use crate::state::{Numbers, State};
 
@@ -32,10 +35,8 @@ pub(crate) fn linker() -> Result<&'static Linker<State>> {
         table: &mut state.table,
         numbers: &mut state.numbers,
     })?;
-    names::add_to_linker::<State, Checked>(&mut linker, |state| {
-        let State { wasi, table, policy, denials, .. } = state;
-        Lookups { sockets: WasiSocketsCtxView { ctx: wasi.sockets(), table }, policy, denials }
-    })?;
+    names::add_to_linker::<State, Checked>(&mut linker, sockets)?;
+    creation::add_to_linker::<State, Checked>(&mut linker, sockets)?;
     Ok(LINKER.get_or_init(|| linker))
 }
 
@@ -75,23 +76,44 @@ impl poll::HostPollable for Polls<'_> {
 struct Checked;
 
 impl HasData for Checked {
-    type Data<'a> = Lookups<'a>;
+    type Data<'a> = Sockets<'a>;
 }
 
-struct Lookups<'a> {
+struct Sockets<'a> {
     sockets: WasiSocketsCtxView<'a>,
     policy: &'a Policy,
     denials: &'a Denials,
+    names: &'a mut Names,
 }
 
-impl names::Host for Lookups<'_> {
+fn sockets(state: &mut State) -> Sockets<'_> {
+    let State { wasi, table, policy, denials, names, .. } = state;
+    Sockets { sockets: WasiSocketsCtxView { ctx: wasi.sockets(), table }, policy, denials, names }
+}
+
+impl creation::Host for Sockets<'_> {
+    fn create_tcp_socket(&mut self, family: IpAddressFamily) -> Result<Resource<TcpSocket>, SocketError> {
+        if !self.policy.tcp() {
+            self.denials.record(Denial::Tcp);
+        }
+        self.sockets.create_tcp_socket(family)
+    }
+}
+
+impl names::Host for Sockets<'_> {
     fn resolve_addresses(
         &mut self,
         network: Resource<Network>,
         name: String,
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
         let Some(denial) = self.policy.lookup_refusal(&name) else {
-            return self.sockets.resolve_addresses(network, name);
+            if !self.names.knows(&name) {
+                return self.sockets.resolve_addresses(network, name);
+            }
+            // An address is a lookup that is done at once.
+            let lookup = self.sockets.resolve_addresses(network, "127.0.0.1".into())?;
+            self.names.answer(&lookup, &name);
+            return Ok(lookup);
         };
         self.denials.record(denial);
         // Asks a context that allows no names, so that the error is wasmtime's.
@@ -100,7 +122,7 @@ impl names::Host for Lookups<'_> {
     }
 }
 
-impl network::Host for Lookups<'_> {
+impl network::Host for Sockets<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> Result<network::ErrorCode> {
         self.sockets.convert_error_code(error)
     }
@@ -110,18 +132,21 @@ impl network::Host for Lookups<'_> {
     }
 }
 
-impl network::HostNetwork for Lookups<'_> {
+impl network::HostNetwork for Sockets<'_> {
     fn drop(&mut self, network: Resource<Network>) -> Result<()> {
         network::HostNetwork::drop(&mut self.sockets, network)
     }
 }
 
-impl names::HostResolveAddressStream for Lookups<'_> {
+impl names::HostResolveAddressStream for Sockets<'_> {
     fn resolve_next_address(
         &mut self,
         stream: Resource<names::ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
-        self.sockets.resolve_next_address(stream)
+        match self.names.next(&stream) {
+            Some(answer) => Ok(answer.map(IpAddress::from)),
+            None => self.sockets.resolve_next_address(stream),
+        }
     }
 
     fn subscribe(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<Resource<DynPollable>> {
@@ -129,6 +154,7 @@ impl names::HostResolveAddressStream for Lookups<'_> {
     }
 
     fn drop(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<()> {
+        self.names.forget(&stream);
         names::HostResolveAddressStream::drop(&mut self.sockets, stream)
     }
 }

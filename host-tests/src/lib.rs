@@ -22,6 +22,7 @@
 //! | `component`, `cache` | from a file to machine code, compiled once per machine |
 //! | `policy`, `pattern`, `denial` | what network a guest may use, and what it was refused |
 //! | `state`, `instrument` | what a store holds, and the counting in front of `wasi:io` |
+//! | `names` | names that only one guest can look up |
 //! | `guest`, `running` | building, watching and ending one run |
 //! | `capture` | output that can be read while it is written |
 //! | [`peer`] | native peers that behave and misbehave by script |
@@ -38,6 +39,7 @@ mod engine;
 mod fds;
 mod guest;
 mod instrument;
+mod names;
 mod pattern;
 pub mod peer;
 mod policy;

@@ -9,6 +9,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, TcpSocket}
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::denial::Denials;
+use crate::names::Names;
 use crate::policy::Policy;
 
 /// How many resources of the host a guest has.
@@ -72,6 +73,7 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) policy: Arc<Policy>,
     pub(crate) denials: Denials,
+    pub(crate) names: Names,
     pub(crate) numbers: Numbers,
 }
 

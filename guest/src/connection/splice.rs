@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use super::{Connection, Phase, remember};
 use crate::error::{Error, Result};
+use crate::sys::SpliceFailure;
 
 /// What one step of splicing did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +53,27 @@ impl Splicing {
         if target.is_closing() {
             return Poll::Ready(Err(Error::connection_lost()));
         }
-        // Losing either wakes this task.
+        // Losing either wakes this task; so does the pump of the target, when it has sent what somebody else wrote:
+        // room is told to whoever asked for it last.
         remember(&mut target.drainers, cx);
+        remember(&mut target.flushers, cx);
         source.reader = Some(cx.waker().clone());
         if source.receive.saw_eof() || !matches!(source.phase, Phase::Open) {
             return Poll::Ready(Ok(Spliced::End));
         }
         let (Some(from), Some(to)) = (source.tcp(), target.tcp()) else { return Poll::Ready(Ok(Spliced::End)) };
-        match ready!(to.poll_splice(from, cx))? {
-            0 => {
+        let (failed, error) = match ready!(to.poll_splice(from, cx)) {
+            Ok(0) => {
                 source.receive.feed_eof();
-                Poll::Ready(Ok(Spliced::End))
+                return Poll::Ready(Ok(Spliced::End));
             }
-            n => Poll::Ready(Ok(Spliced::Bytes(n))),
-        }
+            Ok(n) => return Poll::Ready(Ok(Spliced::Bytes(n))),
+            Err(SpliceFailure::Source(error)) => (&self.source, error),
+            Err(SpliceFailure::Target(error)) => (&self.target, error),
+        };
+        drop((source, target));
+        failed.change(|state, after| state.lose(Some(error.clone()), after)); // C14, W09
+        Poll::Ready(Err(error))
     }
 }
 

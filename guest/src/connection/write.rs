@@ -90,6 +90,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         match &state.phase {
             Phase::Lost(Some(error)) => Poll::Ready(Err(error.clone())),
+            Phase::Lost(None) if state.fin == Fin::Wanted => Poll::Ready(Err(Error::connection_lost())),
             _ if state.send.is_empty() && state.fin != Fin::Wanted => Poll::Ready(Ok(())),
             _ => {
                 super::remember(&mut state.flushers, cx);

@@ -49,9 +49,7 @@ impl ReceiveBuffer {
         } else {
             self.data.extend_from_slice(&bytes);
         }
-        if self.buffered() > self.limit.saturating_mul(2) {
-            self.paused = true; // F01
-        }
+        self.pause_if_high();
     }
 
     /// Notes that nothing more will come.
@@ -161,14 +159,12 @@ impl ReceiveBuffer {
         self.split(self.data.len())
     }
 
-    /// Puts `bytes` back in front.
-    pub(crate) fn unread(&mut self, bytes: Bytes) {
-        if bytes.is_empty() || self.discarding {
-            return;
+    /// Puts back what a read took that was given up; it counts as if it had just arrived.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() && !self.discarding {
+            self.prepend(bytes);
+            self.pause_if_high();
         }
-        let rest = mem::take(&mut self.data);
-        self.data = BytesMut::from(bytes);
-        self.data.extend_from_slice(&rest);
     }
 
     /// Everything that is here, for borrowed access: it counts as buffered until it is given up by
@@ -182,7 +178,7 @@ impl ReceiveBuffer {
     /// Takes back what is left of a loan.
     pub(crate) fn return_loan(&mut self, rest: Bytes) {
         self.lent = 0;
-        self.unread(rest);
+        self.prepend(rest);
         self.resume_if_low();
     }
 
@@ -221,6 +217,18 @@ impl ReceiveBuffer {
         let taken = if n == self.data.len() { mem::take(&mut self.data) } else { self.data.split_to(n) };
         self.resume_if_low();
         taken.freeze()
+    }
+
+    fn prepend(&mut self, bytes: Bytes) {
+        let rest = mem::take(&mut self.data);
+        self.data = BytesMut::from(bytes);
+        self.data.extend_from_slice(&rest);
+    }
+
+    fn pause_if_high(&mut self) {
+        if self.buffered() > self.limit.saturating_mul(2) {
+            self.paused = true; // F01
+        }
     }
 
     fn resume_if_low(&mut self) {

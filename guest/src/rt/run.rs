@@ -112,13 +112,16 @@ fn drive<F: Future>(executor: &Executor, future: F) -> F::Output {
     loop {
         executor.run_ready(|| ready.get() && waker_of_main.borrow().is_some());
         let waker = waker_of_main.borrow().clone();
-        if let (true, Some(waker)) = (ready.get() && executor.count_poll(), waker) {
-            ready.set(false);
-            if let Poll::Ready(output) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
-                executor.cancel(&id);
-                return output;
+        if let Some(waker) = waker.filter(|_| ready.get()) {
+            if executor.count_poll() {
+                ready.set(false);
+                if let Poll::Ready(output) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    executor.cancel(&id);
+                    return output;
+                }
+                continue;
             }
-            continue;
+            waker.wake_by_ref(); // back into the queue, so that the end of the turn does not wait for the platform
         }
         executor.end_turn(None);
     }

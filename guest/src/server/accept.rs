@@ -31,7 +31,7 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
         while let Some(accepted) = next(&shared, index).await {
             match accepted {
                 Ok(Accepted::Connection(link, peer, local)) => {
-                    let info = Info { peer: Some(peer), local };
+                    let info = Info { peer, local };
                     let connection = Connection::start(link, limit, info);
                     shared.attend(&connection);
                     call(&*handler, connection, peer);
@@ -67,7 +67,7 @@ async fn next(shared: &Shared, index: usize) -> Option<Result<Accepted>> {
 }
 
 /// Calls the handler; an async one runs as a task.
-fn call<H: Handler<K>, K>(handler: &H, connection: Rc<Connection>, peer: SocketAddr) {
+fn call<H: Handler<K>, K>(handler: &H, connection: Rc<Connection>, peer: Option<SocketAddr>) {
     let reader = StreamReader::of(Rc::clone(&connection));
     let writer = StreamWriter::of(Rc::clone(&connection));
     let handled = guard(|| handler.handle(reader, writer));
@@ -82,15 +82,19 @@ fn call<H: Handler<K>, K>(handler: &H, connection: Rc<Connection>, peer: SocketA
             });
             drop(task); // detached
         }
-        Err(message) => finish(Some(message), &connection, peer), // S37
+        Err(message) => finish(Outcome::Failed(message), &connection, peer), // S37
     }
 }
 
 /// A handler that failed is reported, once, and its connection closed; one that returned keeps what it kept (S38).
-fn finish(outcome: Outcome, connection: &Rc<Connection>, peer: SocketAddr) {
-    if let Some(error) = outcome {
-        report(&Report::HandlerFailed { peer: Some(peer), error });
-        connection.close(); // S35
+fn finish(outcome: Outcome, connection: &Rc<Connection>, peer: Option<SocketAddr>) {
+    match outcome {
+        Outcome::Done => {}
+        Outcome::Failed(error) => {
+            report(&Report::HandlerFailed { peer, error });
+            connection.close(); // S35
+        }
+        Outcome::Cancelled => connection.close(), // S36
     }
 }
 

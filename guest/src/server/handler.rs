@@ -27,9 +27,17 @@ pub enum Handled {
     Now(Outcome),
 }
 
-/// How a handler ended: none when well, else what to report.
+/// How a handler ended.
 #[doc(hidden)]
-pub(super) type Outcome = Option<String>;
+#[derive(Debug)]
+pub enum Outcome {
+    /// Well: what it did with its connection stands.
+    Done,
+    /// With an error to report.
+    Failed(String),
+    /// By being cancelled: nobody has to be told.
+    Cancelled,
+}
 
 /// The result of a handler: nothing, or a `Result` with an error that can be shown.
 pub trait HandlerOutcome {
@@ -39,29 +47,29 @@ pub trait HandlerOutcome {
 
 impl HandlerOutcome for () {
     fn outcome(self) -> Outcome {
-        None
+        Outcome::Done
     }
 }
 
 impl<E: HandlerError> HandlerOutcome for Result<(), E> {
     fn outcome(self) -> Outcome {
-        self.err().and_then(|error| error.report())
+        self.err().map_or(Outcome::Done, |error| error.outcome())
     }
 }
 
 /// What a handler may return as its error: anything that can be shown.
 #[doc(hidden)]
 pub trait HandlerError {
-    fn report(&self) -> Outcome;
+    fn outcome(&self) -> Outcome;
 }
 
 impl<E: Display + 'static> HandlerError for E {
-    fn report(&self) -> Outcome {
+    fn outcome(&self) -> Outcome {
         let any: &dyn std::any::Any = self;
         if matches!(any.downcast_ref(), Some(Error::Cancelled(_))) {
-            return None; // S36
+            return Outcome::Cancelled;
         }
-        Some(format!("{self:#}"))
+        Outcome::Failed(format!("{self:#}"))
     }
 }
 

@@ -81,7 +81,7 @@ impl Server {
         self.shared.start_serving().await
     }
 
-    /// Accepts connections until the server is closed.
+    /// Accepts connections until the server is closed, then waits until its last client is gone.
     ///
     /// # Errors
     ///
@@ -93,13 +93,12 @@ impl Server {
     /// Dropping it closes the server, as cancelling does in asyncio. It cannot wait for the clients then: call
     /// [`wait_closed`](Self::wait_closed).
     pub async fn serve_forever(&self) -> Result<()> {
-        if self.shared.forever.get() {
+        if self.shared.forever.replace(true) {
             return Err(Error::Busy("the server is already being awaited on serve_forever()".into())); // S23
         }
-        self.start_serving().await?;
-        self.shared.forever.set(true);
         let _closes = Forever(&self.shared);
-        std::future::poll_fn(|cx| self.shared.poll_phase(cx, |phase| phase == Phase::Closed)).await;
+        self.start_serving().await?;
+        self.wait_closed().await; // S25
         Err(Error::Cancelled("the server was closed".into())) // S26
     }
 

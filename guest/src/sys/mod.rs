@@ -35,7 +35,7 @@ pub(crate) use p2::reactor::Registration;
 pub(crate) use p2::reactor::{Park, bytes_moved, forget_busy, now_nanos, park};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
-pub(crate) use p2::tcp::TcpLink;
+pub(crate) use p2::tcp::{SpliceFailure, TcpLink};
 
 /// One connected, full-duplex stream of bytes.
 ///

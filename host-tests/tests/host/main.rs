@@ -1,7 +1,20 @@
 //! The tests of wasi-streams inside a host: each module is one topic, and all are one binary, because each binary
 //! links wasmtime.
 
+mod churn;
+mod denials;
+mod eyeballs;
+mod freeze;
+mod half_close;
 mod harness;
+mod livelock;
+mod loopback;
+mod no_loss;
 mod peers;
+mod platform;
 mod policy;
+mod python;
 mod runner;
+mod stdio;
+mod support;
+mod traps;

@@ -51,7 +51,7 @@ async fn bound_socket(address: SocketAddr, locals: &[SocketAddr]) -> Result<TcpS
 
 /// Makes a socket of the family of `address`.
 pub(super) fn new_socket(address: SocketAddr) -> Result<TcpSocket> {
-    TcpSocket::create(Family::of(address.ip())).map_err(|code| socket_error(code, Doing::Create))
+    TcpSocket::create(Family::of(address.ip())).map_err(|code| socket_error(code, Doing::Create(address)))
 }
 
 /// Binds `socket`, waiting where the host wants that.

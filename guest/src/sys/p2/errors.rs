@@ -9,7 +9,7 @@ use crate::sys::types::{ErrorCode, StreamFailure};
 /// What was being done when a socket operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    Create,
+    Create(SocketAddr),
     Bind(SocketAddr),
     Listen(SocketAddr),
     Connect(SocketAddr),
@@ -24,7 +24,7 @@ pub(super) fn socket_error(code: ErrorCode, doing: Doing) -> Error {
     }
     let (kind, why) = kind_of(code);
     let text = match doing {
-        Doing::Create => format!("cannot create a TCP socket: {why}"),
+        Doing::Create(address) => format!("cannot create a TCP socket for {address}: {why}"),
         Doing::Bind(address) => format!("error while attempting to bind on address {address}: {why}"),
         Doing::Listen(address) => format!("cannot listen on {address}: {why}"),
         Doing::Connect(address) => format!("cannot connect to {address}: {why}"),
@@ -41,9 +41,10 @@ pub(super) fn socket_error(code: ErrorCode, doing: Doing) -> Error {
 fn denied(doing: Doing) -> String {
     let net = "wasmtime: -S tcp,inherit-network; wasi-streams-run";
     match doing {
-        Doing::Create | Doing::Configure | Doing::Accept(_) => {
-            format!("the host does not permit TCP sockets (to allow them: {net}: --net)")
+        Doing::Create(address) | Doing::Accept(address) => {
+            format!("cannot use {address}: the host does not permit TCP sockets (to allow them: {net}: --net)")
         }
+        Doing::Configure => format!("the host does not permit TCP sockets (to allow them: {net}: --net)"),
         Doing::Bind(address) | Doing::Listen(address) => {
             format!("the host does not permit listening on {address} (to allow it: {net}: --allow-listen {address})")
         }

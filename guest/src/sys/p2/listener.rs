@@ -18,36 +18,41 @@ pub(crate) struct Listener {
     waits: bool,
     socket: TcpSocket,
     address: SocketAddr,
+    /// The address asked for, perhaps with port 0: the one that a permission would name.
+    wanted: SocketAddr,
 }
 
 /// What `poll_accept` found.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    /// A connection, with the addresses of the peer and of this side.
-    Connection(Box<TcpLink>, SocketAddr, Option<SocketAddr>),
+    /// A connection, with the addresses of the peer and of this side as far as the host still knows them.
+    Connection(Box<TcpLink>, Option<SocketAddr>, Option<SocketAddr>),
     /// A client that was gone before it was accepted.
     Vanished,
 }
 
 impl Listener {
     /// Binds to `address`; connections are refused until [`listen`](Self::listen).
-    pub(crate) async fn bind(address: SocketAddr, backlog: u32, keep_alive: Option<KeepAliveNanos>) -> Result<Self> {
-        let socket = new_socket(address)?;
-        bind(&socket, address).await?;
+    pub(crate) async fn bind(wanted: SocketAddr, backlog: u32, keep_alive: Option<KeepAliveNanos>) -> Result<Self> {
+        let socket = new_socket(wanted)?;
+        bind(&socket, wanted).await?;
         let failed = |code| socket_error(code, Doing::Configure);
         socket.set_listen_backlog_size(u64::from(backlog)).map_err(failed)?;
         if let Some(settings) = keep_alive {
             socket.set_keep_alive(settings).map_err(failed)?; // accepted connections inherit it
         }
-        let address = socket.local_address().map_err(|code| socket_error(code, Doing::Bind(address)))?;
-        Ok(Self { acceptable: None, waits: false, socket, address })
+        let address = socket.local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
+        Ok(Self { acceptable: None, waits: false, socket, address, wanted })
     }
 
     #[cfg(target_os = "wasi")]
     /// Takes over a socket that is bound, or listens already.
     pub(crate) fn from_socket(socket: TcpSocket) -> Result<Self> {
-        let address = socket.local_address().map_err(|code| socket_error(code, Doing::Configure))?;
-        Ok(Self { acceptable: None, waits: false, socket, address })
+        let address = socket.local_address().map_err(|code| match code {
+            ErrorCode::InvalidState => Error::invalid("the socket is not bound"),
+            code => socket_error(code, Doing::Configure),
+        })?;
+        Ok(Self { acceptable: None, waits: false, socket, address, wanted: address })
     }
 
     /// Starts to listen; does nothing when it does already.
@@ -55,7 +60,7 @@ impl Listener {
         if self.socket.is_listening() {
             return Ok(());
         }
-        let failed = |code| socket_error(code, Doing::Listen(self.address));
+        let failed = |code| socket_error(code, Doing::Listen(self.wanted));
         self.socket.start_listen().map_err(failed)?;
         finish(&self.socket, TcpSocket::finish_listen).await.map_err(failed)
     }
@@ -93,13 +98,9 @@ impl Listener {
     }
 }
 
-/// Asks for the peer's address at once: hosts forget it when the peer leaves.
+/// Asks for the peer's address at once: hosts forget it when the peer leaves (X03). A peer that has left already may
+/// have sent something first, so its connection is one like any other.
 fn accepted(link: TcpLink) -> Accepted {
-    match link.peer_addr() {
-        Some(peer) => {
-            let local = link.local_addr();
-            Accepted::Connection(Box::new(link), peer, local)
-        }
-        None => Accepted::Vanished,
-    }
+    let (peer, local) = (link.peer_addr(), link.local_addr());
+    Accepted::Connection(Box::new(link), peer, local)
 }

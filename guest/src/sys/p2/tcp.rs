@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::errors::{read_error, write_error};
 use super::reactor::{self, Registration};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::Link;
 use crate::sys::host::{InputStream, OutputStream, TcpSocket};
 use crate::sys::types::{Shutdown, StreamFailure};
@@ -35,6 +35,13 @@ pub(crate) struct TcpLink {
     /// The host may still be working on the last write.
     busy: bool,
     half_closed: bool,
+}
+
+/// Which of two spliced connections failed.
+#[derive(Debug)]
+pub(crate) enum SpliceFailure {
+    Source(Error),
+    Target(Error),
 }
 
 impl TcpLink {
@@ -119,12 +126,16 @@ impl TcpLink {
     }
 
     /// Moves bytes from `source` to this connection inside the host; `Some(0)` is the end of `source`.
-    pub(crate) fn poll_splice(&mut self, source: &mut TcpLink, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+    pub(crate) fn poll_splice(
+        &mut self,
+        source: &mut TcpLink,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, SpliceFailure>> {
         loop {
             ready!(source.poll_readable(cx));
             let permit = match ready!(self.poll_permit(cx)) {
                 Ok(permit) => permit,
-                Err(failure) => return Poll::Ready(Err(write_error(&failure))),
+                Err(failure) => return Poll::Ready(Err(SpliceFailure::Target(write_error(&failure)))),
             };
             let (Some((input, _)), Some((_, output))) = (&source.streams, &self.streams) else {
                 return Poll::Ready(Ok(0));
@@ -136,9 +147,14 @@ impl TcpLink {
                     reactor::note_bytes(n as usize);
                     return Poll::Ready(Ok(n as usize));
                 }
-                // The permit was good a moment ago, so it is the source that ended.
-                Err(StreamFailure::Closed) => return Poll::Ready(Ok(0)),
-                Err(failure) => return Poll::Ready(Err(read_error(&failure))),
+                // The permit was good a moment ago: if it is not any more, then the target failed.
+                Err(failure) => {
+                    return Poll::Ready(match output.check_write() {
+                        Err(_) => Err(SpliceFailure::Target(write_error(&failure))),
+                        Ok(_) if failure == StreamFailure::Closed => Ok(0),
+                        Ok(_) => Err(SpliceFailure::Source(read_error(&failure))),
+                    });
+                }
             }
         }
     }

@@ -148,7 +148,7 @@ impl TcpSocket {
         let mut socket = self.enter();
         let State::Listening(backlog) = &socket.state else { return Err(ErrorCode::InvalidState) };
         let backlog = backlog.clone();
-        let (end, family) = {
+        let (end, family, keep_alive) = {
             let mut world = self.handle.world.borrow_mut();
             let nothing = backlog.borrow().waiting.is_empty() && world.accept_failures.is_empty();
             let seen = std::mem::take(&mut socket.seen) || nothing || world.spend();
@@ -163,11 +163,11 @@ impl TcpSocket {
             if world.abort_vanished && end.peek(|end, _| end.dead) {
                 return Err(ErrorCode::ConnectionAborted);
             }
-            (end, socket.family)
+            (end, socket.family, socket.keep_alive)
         };
         let remote = end.peek(|end, _| end.remote);
         self.handle.world.borrow_mut().record(Event::Accepted(remote));
-        let accepted = Socket::new(family, State::Connected(end.clone()));
+        let accepted = Socket { keep_alive, ..Socket::new(family, State::Connected(end.clone())) };
         let accepted = Self::new(Handle::root(&self.handle.world), accepted);
         let (input, output) = accepted.streams(&end);
         Ok((accepted, input, output))

@@ -1,0 +1,119 @@
+//! What several test files need.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wasi_streams::sim::{Network, Peer};
+use wasi_streams::{Report, StreamReader, StreamWriter, open_connection, run, set_report_hook, yield_now};
+
+/// More than the host, its kernel and the write marks take together.
+pub(crate) const MEGABYTES: usize = 2 * 1024 * 1024;
+
+thread_local! {
+    static REPORTS: RefCell<Vec<Report>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `test` in a fresh world, then looks for what it must not leave behind: a panic in a task (which `spawn` would
+/// hide), a freeze, a socket, a stream, a lookup, a pollable.
+pub(crate) fn simulate(test: impl AsyncFnOnce(Network)) {
+    let net = Network::new();
+    collect_reports();
+    run(test(net.clone()));
+    assert_no_task_panicked();
+    assert_eq!(net.freezes(), 0);
+    assert_nothing_is_left(&net);
+}
+
+/// Keeps the reports of this thread for [`take_reports`].
+pub(crate) fn collect_reports() {
+    set_report_hook(|report| REPORTS.with_borrow_mut(|all| all.push(report.clone())));
+}
+
+/// What was reported since the last call.
+pub(crate) fn take_reports() -> Vec<Report> {
+    REPORTS.take()
+}
+
+pub(crate) fn assert_no_task_panicked() {
+    let reports = take_reports();
+    assert!(!reports.iter().any(|report| matches!(report, Report::TaskPanicked { .. })), "{reports:?}");
+}
+
+/// The guest holds nothing of the host; the reactor may keep its timer and its tick.
+pub(crate) fn assert_nothing_is_left(net: &Network) {
+    let counts = net.counts();
+    let left = (counts.sockets, counts.input_streams, counts.output_streams, counts.lookups);
+    assert_eq!(left, (0, 0, 0, 0), "sockets, input streams, output streams and lookups");
+    assert!(counts.pollables <= 2, "{} pollables", counts.pollables);
+}
+
+pub(crate) fn addr(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A connection of the guest and its peer, with the guest's side at work already.
+pub(crate) async fn connected(net: &Network) -> (StreamReader, StreamWriter, Peer) {
+    let at = addr("10.0.0.1:80");
+    let listener = net.listen(at);
+    let (reader, writer) = open_connection(at.ip(), at.port()).await.expect("somebody listens");
+    let peer = listener.accept().await;
+    settle().await;
+    (reader, writer, peer)
+}
+
+/// Stalls the peer and writes until bytes stay in the writer's queue; gives what was written in all.
+pub(crate) async fn clog(writer: &StreamWriter, peer: &Peer) -> Vec<u8> {
+    peer.stall();
+    let mut written = Vec::new();
+    while writer.transport().get_write_buffer_size() == 0 {
+        let piece = pattern(20_000, written.len() as u64);
+        writer.write(&piece).expect("write never fails");
+        written.extend(piece);
+        settle().await;
+    }
+    written
+}
+
+/// A handler that has a clone of `state` for each connection.
+pub(crate) fn with_state<S, Fut>(
+    state: &S,
+    handler: impl Fn(S, StreamReader, StreamWriter) -> Fut + 'static,
+) -> impl Fn(StreamReader, StreamWriter) -> Fut + 'static
+where
+    S: Clone + 'static,
+    Fut: Future + 'static,
+{
+    let state = state.clone();
+    move |reader, writer| handler(state.clone(), reader, writer)
+}
+
+/// Lets everything happen that can happen without time passing.
+pub(crate) async fn settle() {
+    for _ in 0..32 {
+        yield_now().await;
+    }
+}
+
+/// Bytes that do not repeat: whatever is lost, doubled or swapped shows.
+pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}

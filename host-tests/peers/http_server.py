@@ -1,0 +1,37 @@
+"""Python's own HTTP server over a temporary folder with one page and one folder. The argument is the address to listen on.
+
+It ends with its standard input, and reports each request on standard output.
+"""
+
+import functools
+import http.server
+import pathlib
+import socket
+import sys
+import tempfile
+import threading
+
+
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_request(self, code="-", size="-"):
+        # Before the answer: who has the answer may rely on the line.
+        print(f"{self.requestline} {int(code)} Host: {self.headers['Host']}")
+
+    def end_headers(self):
+        self.send_header("X-Name", "J\xf6rg")  # Latin-1 on the wire
+        super().end_headers()
+
+
+with tempfile.TemporaryDirectory() as folder:
+    pathlib.Path(folder, "page.html").write_text("<!doctype html><title>page</title>", encoding="utf-8")
+    pathlib.Path(folder, "folder").mkdir()
+    with Server((sys.argv[1], 0), functools.partial(Handler, directory=folder)) as server:
+        host, port = server.server_address[:2]
+        print(f"Serving on {f'[{host}]' if ':' in host else host}:{port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdin.read()
+        server.shutdown()

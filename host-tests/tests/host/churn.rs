@@ -1,0 +1,182 @@
+//! Ten thousand connections come and go and leave nothing behind: no entry in the host's table, no memory, no
+//! descriptor; and a server that ran out of descriptors goes on when there are some again.
+//!
+//! Table and memory belong to a guest; descriptors belong to a process, so those are counted in one that has no other
+//! tests.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+use wasi_streams_host::peer::{Listener, Peer};
+use wasi_streams_host::{Guest, Running, Snapshot, block_on};
+
+use crate::support::{Process, heavy};
+
+#[test]
+fn ten_thousand_clients_leave_nothing_in_the_hosts_table_and_no_memory() -> Result<()> {
+    let _heavy = heavy();
+    block_on(async {
+        let mut guest = Guest::named("load").arg("echo").piped_stdin().start().await?;
+        let address = serving(&guest.wait_line("Serving on ").await?)?;
+        clients(address, WARM_UP).await?;
+        let before = quiet(&mut guest, 1).await?;
+        clients(address, ALL - WARM_UP).await?;
+        assert_as_before(&mut guest, before).await?;
+        guest.close_stdin();
+        assert_eq!(guest.finish().await.success()?.stderr, "");
+        Ok(())
+    })
+}
+
+#[test]
+fn ten_thousand_outgoing_connections_leave_nothing_in_the_hosts_table_and_no_memory() -> Result<()> {
+    let _heavy = heavy();
+    block_on(async {
+        let listener = Listener::v4()?;
+        let address = listener.addr().to_string();
+        let mut guest = Guest::named("load").args(["churn".into(), address]).piped_stdin().start().await?;
+        let serving = tokio::spawn(serve(listener));
+        guest.write_stdin(format!("{WARM_UP}\n").as_bytes()).await?;
+        guest.wait_line("done ").await?;
+        let before = quiet(&mut guest, 0).await?;
+        guest.write_stdin(format!("{}\n", ALL - WARM_UP).as_bytes()).await?;
+        guest.wait_line("done ").await?;
+        assert_as_before(&mut guest, before).await?;
+        guest.close_stdin();
+        assert_eq!(guest.finish().await.success()?.stderr, "");
+        serving.abort();
+        Ok(())
+    })
+}
+
+#[test]
+fn ten_thousand_clients_leave_no_descriptor_open() -> Result<()> {
+    let _heavy = heavy();
+    block_on(async {
+        let mut process = Process::start("load", &["echo"], None)?;
+        let address = serving(&process.wait_line("Serving on ").await?)?;
+        let before = process.descriptors()?;
+        clients(address, ALL).await?;
+        process.wait_descriptors(before).await?;
+        assert!(process.finish().await?.success());
+        Ok(())
+    })
+}
+
+#[test]
+fn ten_thousand_outgoing_connections_leave_no_descriptor_open() -> Result<()> {
+    let _heavy = heavy();
+    block_on(async {
+        let listener = Listener::v4()?;
+        let mut process = Process::start("load", &["churn", &listener.addr().to_string()], None)?;
+        let serving = tokio::spawn(serve(listener));
+        process.wait_line("ready").await?;
+        let before = process.descriptors()?;
+        process.write_stdin(&format!("{ALL}\n")).await?;
+        process.wait_line("done ").await?;
+        process.wait_descriptors(before).await?;
+        assert!(process.finish().await?.success());
+        serving.abort();
+        Ok(())
+    })
+}
+
+#[test]
+fn s40_the_server_recovers_from_descriptor_exhaustion() -> Result<()> {
+    block_on(async {
+        let mut process = Process::start("load", &["echo"], Some(64))?;
+        let address = serving(&process.wait_line("Serving on ").await?)?;
+        let mut early = Vec::new();
+        for _ in 0..10 {
+            let mut peer = Peer::connect(address).await?;
+            echo(&mut peer).await?;
+            early.push(peer);
+        }
+        // The system accepts them, the guest cannot.
+        let mut late = Vec::new();
+        while late.len() < 90 {
+            late.push(Peer::connect(address).await?);
+        }
+        process.wait_stderr_line("wasi-streams: cannot accept connections on 127.0.0.1:").await?;
+        // It is still there for those it has.
+        for peer in &mut early {
+            echo(peer).await?;
+        }
+        let mut last = late.remove(late.len() - 1);
+        drop((early, late));
+        echo(&mut last).await?;
+        echo(&mut Peer::connect(address).await?).await?;
+        drop(last);
+        assert!(process.finish().await?.success());
+        Ok(())
+    })
+}
+
+fn serving(line: &str) -> Result<SocketAddr> {
+    Ok(line["Serving on ".len()..].parse()?)
+}
+
+/// So many clients, some at a time.
+async fn clients(address: SocketAddr, count: usize) -> Result<()> {
+    let mut workers = JoinSet::new();
+    for worker in 0..AT_A_TIME {
+        let share = count / AT_A_TIME + usize::from(worker < count % AT_A_TIME);
+        workers.spawn(async move {
+            for number in 0..share {
+                let mut peer = Peer::connect(address).await?;
+                echo(&mut peer).await?;
+                match number % 3 {
+                    // Every way to leave that a client has.
+                    0 => drop(peer),
+                    1 => peer.reset()?,
+                    _ => {
+                        peer.half_close().await?;
+                        assert_eq!(peer.read_to_end().await?, b"");
+                    }
+                }
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    Ok(())
+}
+
+async fn echo(peer: &mut Peer) -> Result<()> {
+    peer.write_all(b"hello\n").await?;
+    assert_eq!(peer.read_line().await?, b"hello\n");
+    Ok(())
+}
+
+/// A native server of echoes.
+async fn serve(listener: Listener) -> Result<()> {
+    loop {
+        let mut peer = listener.accept().await?;
+        tokio::spawn(async move {
+            let line = peer.read_line().await?;
+            peer.write_all(&line).await?;
+            peer.read_to_end().await
+        });
+    }
+}
+
+/// The guest's numbers when all connections are gone.
+async fn quiet(guest: &mut Running, listeners: usize) -> Result<Snapshot> {
+    guest.wait_until(|now| now.resources.tcp_sockets == listeners).await
+}
+
+async fn assert_as_before(guest: &mut Running, before: Snapshot) -> Result<()> {
+    let after = guest.wait_until(|now| now.resources == before.resources).await?;
+    println!("{:?}, {} bytes, then {} bytes", after.resources, before.memory_bytes, after.memory_bytes);
+    assert!(after.memory_bytes <= before.memory_bytes + SLACK, "{} and {}", before.memory_bytes, after.memory_bytes);
+    Ok(())
+}
+
+const WARM_UP: usize = 1000;
+const ALL: usize = 10_000;
+const AT_A_TIME: usize = 50;
+/// Less than a tenth of what one kept buffer a connection would take.
+const SLACK: usize = 1 << 20;
