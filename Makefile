@@ -44,8 +44,8 @@ test: setup lint test-native test-wasm conformance doc demo readme ## everything
 	$(say) 'test: all passed'
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
-	$(say) 'test-native: the library'
-	cargo test --locked -p $(GUEST)
+	$(say) 'test-native: the library and the examples'
+	cargo test --locked -p $(GUEST) -p wasi-streams-examples
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
 
@@ -66,8 +66,8 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo fmt --all --check
 	$(say) 'lint: rules of the code'
 	@$(PYTHON) tools/layers.py
-	$(say) 'lint: clippy, library natively'
-	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
+	$(say) 'lint: clippy, library and examples natively'
+	cargo clippy --locked -p $(GUEST) -p wasi-streams-examples --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) $(WASM_PROGRAMS) -- -D warnings
 	$(say) 'lint: clippy, host'

@@ -39,8 +39,7 @@ pub fn main<O, T: Termination>(
             return BAD_USAGE.into();
         }
     };
-    // Where the library has no caller to give an error to, a handler that failed for example, a line is written. Not for
-    // a writer that an error in the middle dropped: that closed it, as it should.
+    // Where the library has no caller to give an error to, a handler that failed for example, a line is written.
     set_report_hook(move |report| {
         if !matches!(report, Report::WriterDropped { .. }) {
             complain(name, report);

@@ -82,7 +82,7 @@
 //! - Ports are numbers or numeric text (O24); there is no `TCP_NODELAY` (O25), `SO_REUSEADDR` is always on and
 //!   `SO_REUSEPORT` does not exist (S14, S15).
 //! - [`start_serving`](Server::start_serving) on a closed server is the same error as `serve_forever` on it (S21).
-//! - Dropping a [`Server`] closes it (S42), dropping a writer closes it (C12); asyncio warns about the latter, here the
+//! - Dropping a [`Server`] closes it (S42), dropping a writer closes it (C12); asyncio warns about the latter, here a
 //!   [report hook](set_report_hook) is told once.
 #![deny(unsafe_code)]
 

@@ -30,7 +30,8 @@ pub enum Report {
         /// Why.
         error: Error,
     },
-    /// A writer was dropped without `close()`. It is closed now, and what it accepted is delivered; told once a program.
+    /// A writer was dropped without `close()`. It is closed now, and what it accepted is delivered; told once a program,
+    /// and only to a hook that was set.
     WriterDropped {
         /// The peer.
         peer: Option<SocketAddr>,
@@ -121,6 +122,8 @@ pub(crate) fn report(report: &Report) {
     let hook = HOOK.try_with(|slot| slot.try_borrow().ok().and_then(|hook| hook.clone())).ok().flatten();
     match hook {
         Some(hook) => hook(report),
+        // Where Rust drops a value is no accident: worth telling those who ask, not a line for everybody.
+        None if matches!(report, Report::WriterDropped { .. }) => {}
         None => write_line(report),
     }
 }

@@ -33,7 +33,12 @@ fn o02_neither_host_nor_port_nor_socket_is_an_argument_error() {
         let error = open_connection((), ()).await.unwrap_err();
         assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
         assert_eq!(error.to_string(), "host and port was not specified and no socket specified");
-        for bad in [open_connection("h", ()), open_connection("h", 0), open_connection("h", "http"), open_connection("h", "99999")] {
+        for bad in [
+            open_connection("h", ()),
+            open_connection("h", 0),
+            open_connection("h", "http"),
+            open_connection("h", "99999"),
+        ] {
             assert!(matches!(bad.await, Err(Error::InvalidInput(_))));
         }
         assert_eq!(net.counts().host_calls, calls, "before any network activity");
@@ -79,7 +84,9 @@ fn o10_a_literal_needs_no_lookup_and_one_of_another_family_fails() {
 fn o11_an_unknown_name_is_the_resolvers_error() {
     simulate(async |net| {
         let error = open_connection("nowhere.test", 80).await.unwrap_err();
-        assert!(matches!(&error, Error::Resolve { kind: ResolveErrorKind::UnknownName, host } if &**host == "nowhere.test"));
+        assert!(
+            matches!(&error, Error::Resolve { kind: ResolveErrorKind::UnknownName, host } if &**host == "nowhere.test")
+        );
         assert!(error.to_string().contains("nowhere.test"));
         for (code, expected) in [
             (ErrorCode::NameUnresolvable, ResolveErrorKind::UnknownName),

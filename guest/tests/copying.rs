@@ -16,7 +16,17 @@ fn every_byte_is_copied_and_the_end_is_left_to_the_caller() {
     for (splice, faults) in [
         (false, Faults::default()),
         (true, Faults::default()),
-        (true, Faults { seed: 1, max_read: Some(999), max_write: Some(777), spurious: 30, zero_permits: 30, budget: Some(7) }),
+        (
+            true,
+            Faults {
+                seed: 1,
+                max_read: Some(999),
+                max_write: Some(777),
+                spurious: 30,
+                zero_permits: 30,
+                budget: Some(7),
+            },
+        ),
     ] {
         simulate(async |net| {
             net.set_faults(faults);

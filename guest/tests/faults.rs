@@ -2,12 +2,14 @@
 
 mod common;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use wasi_streams::sim::{Faults, Network, Peer};
-use wasi_streams::{Instant, StreamReader, StreamWriter, open_connection, sleep, spawn, start_server, yield_now};
+use wasi_streams::{
+    Instant, Server, StreamReader, StreamWriter, open_connection, sleep, spawn, start_server, yield_now,
+};
 
 use common::{addr, ms, pattern, secs, settle, simulate};
 
@@ -19,13 +21,13 @@ fn a_server_echoes_every_byte_under_every_fault() {
         simulate(async |net| {
             squeeze(&net, seed);
             let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
-            let clients: Vec<_> = (0..8)
+            let clients: Vec<_> = (0..4)
                 .map(|i| {
                     let peer = net.connect(server.sockets()[0]).unwrap();
                     let net = net.clone();
                     spawn(async move {
-                        let data = pattern(1 + (seed as usize * 37 + i * 997) % 5000, seed + i as u64);
-                        for piece in data.chunks(1 + (seed as usize + i) % 1500) {
+                        let data = pattern(1 + (seed as usize * 37 + i * 997) % 2500, seed + i as u64);
+                        for piece in data.chunks(1 + (seed as usize + i) % 1100) {
                             peer.send(piece);
                             if piece.len() % 3 == 0 {
                                 sleep(ms(1)).await;
@@ -51,8 +53,8 @@ fn clients_get_every_byte_back_under_every_fault() {
         simulate(async |net| {
             squeeze(&net, seed);
             let listener = net.listen(addr("10.0.0.1:7"));
-            let clients: Vec<_> = (0..8).map(|i| spawn(send_and_check(([10, 0, 0, 1], 7).into(), seed, i))).collect();
-            for _ in 0..8 {
+            let clients: Vec<_> = (0..4).map(|i| spawn(send_and_check(([10, 0, 0, 1], 7).into(), seed, i))).collect();
+            for _ in 0..4 {
                 let peer = listener.accept().await;
                 drop(spawn(async move {
                     loop {
@@ -80,7 +82,7 @@ fn a_program_talks_to_itself_under_every_fault() {
             squeeze(&net, seed);
             let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
             let at = server.sockets()[0];
-            let clients: Vec<_> = (0..8).map(|i| spawn(send_and_check(at, seed, i))).collect();
+            let clients: Vec<_> = (0..4).map(|i| spawn(send_and_check(at, seed, i))).collect();
             for client in clients {
                 client.await.unwrap();
             }
@@ -134,7 +136,7 @@ fn connections_that_never_rest_do_not_starve_one_behind_them() {
         for peer in busy {
             let served = Rc::clone(&served);
             drop(spawn(async move {
-                loop {
+                while served.get() < 50_000 {
                     peer.send(b"again");
                     peer.recv(5).await; // and at once again
                     served.set(served.get() + 1);
@@ -147,14 +149,14 @@ fn connections_that_never_rest_do_not_starve_one_behind_them() {
         let before = served.get();
         last.send(b"me too");
         assert_eq!(last.recv(6).await, b"me too");
-        assert!(served.get() - before < 20_000, "{} others came first", served.get() - before);
+        assert!(served.get() - before < 2_000, "{} others came first", served.get() - before);
     });
 }
 
 #[test]
 fn a_cold_connection_is_served_within_a_tick_while_others_are_busy() {
     simulate(async |net| {
-        let cold = crowd(&net, 300).await;
+        let (_server, cold) = crowd(&net, 300).await;
         let busy = chatter(&net, 3);
         sleep(ms(100)).await; // the crowd cools down
         let mut worst = Duration::ZERO;
@@ -174,8 +176,8 @@ fn a_cold_connection_is_served_within_a_tick_while_others_are_busy() {
 #[test]
 fn a_quiet_crowd_does_not_make_each_poll_longer() {
     simulate(async |net| {
-        let cold = crowd(&net, 500).await;
-        let _busy = chatter(&net, 3);
+        let (_server, cold) = crowd(&net, 500).await;
+        let busy = chatter(&net, 3);
         sleep(ms(100)).await;
         let before = net.counts();
         sleep(secs(1)).await;
@@ -184,7 +186,7 @@ fn a_quiet_crowd_does_not_make_each_poll_longer() {
         assert!(per_poll < 30, "{per_poll} entries in a poll, with {} connections", cold.len());
         // With all of them quiet, everybody is polled again: nothing is missed, and nothing spins.
         let polls = net.counts().polls;
-        drop(_busy);
+        drop(busy);
         cold[499].send(b"x");
         assert_eq!(cold[499].recv(1).await, b"x");
         assert!(net.counts().polls - polls < 100);
@@ -218,12 +220,12 @@ async fn echo(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::R
 
 /// Sends data to an echo server at `at` while it reads what comes back.
 async fn send_and_check(at: std::net::SocketAddr, seed: u64, i: usize) {
-    let data = Rc::new(pattern(1 + (seed as usize * 41 + i * 991) % 5000, seed + i as u64));
+    let data = Rc::new(pattern(1 + (seed as usize * 41 + i * 991) % 2500, seed + i as u64));
     let (mut reader, writer) = open_connection(at.ip(), at.port()).await.unwrap();
     let writing = spawn({
         let data = Rc::clone(&data);
         async move {
-            for piece in data.chunks(1 + (seed as usize + i) % 1500) {
+            for piece in data.chunks(1 + (seed as usize + i) % 1100) {
                 writer.write(piece).unwrap();
                 writer.drain().await.unwrap();
             }
@@ -238,14 +240,13 @@ async fn send_and_check(at: std::net::SocketAddr, seed: u64, i: usize) {
 }
 
 /// So many clients of an echo server, all of them connected and quiet.
-async fn crowd(net: &Network, n: usize) -> Vec<Peer> {
+async fn crowd(net: &Network, n: usize) -> (Server, Vec<Peer>) {
     let server = start_server(echo, "127.0.0.1", 80).backlog(1000).await.unwrap();
     let peers: Vec<Peer> = (0..n).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
     while server.connections() < n {
         yield_now().await;
     }
-    std::mem::forget(RefCell::new(server)); // it would close
-    peers
+    (server, peers)
 }
 
 /// `n` connections of the guest that get a byte every 100 µs, until the answer is dropped; counts the bytes.

@@ -158,9 +158,10 @@ fn a_flush_that_waits_ends_when_the_connection_does() {
             let ((_one_in, mut one_out), (_other_in, other_out)) = stream_pair();
             one_out.write(vec![0; MEGABYTES]).unwrap();
             let transport = one_out.transport();
-            let flush = spawn(async move {
-                if close { AsyncWriteExt::close(&mut one_out).await } else { one_out.flush().await }
-            });
+            let flush =
+                spawn(
+                    async move { if close { AsyncWriteExt::close(&mut one_out).await } else { one_out.flush().await } },
+                );
             settle().await;
             assert!(!flush.is_finished());
             transport.abort();

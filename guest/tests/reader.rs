@@ -216,12 +216,16 @@ fn r11_a_stored_error_is_what_the_futures_io_traits_give() {
 
 #[test]
 fn r11_a_stored_error_hides_lent_bytes_too() {
-    let mut reader = fed(100, "one\ntwo\nthree\n");
-    assert_eq!(now(reader.readline_ref()).unwrap(), b"one\n");
-    reader.set_exception(stored());
-    assert!(is_stored(&now(reader.readline_ref()).unwrap_err()));
-    assert!(is_stored(&now(reader.fill_buf()).unwrap_err().into()));
-    assert!(is_stored(&now(reader.read(1)).unwrap_err()));
+    let lent = || {
+        let mut reader = fed(100, "one\ntwo\nthree\n");
+        assert_eq!(now(reader.readline_ref()).unwrap(), b"one\n");
+        reader.set_exception(stored());
+        reader
+    };
+    assert!(is_stored(&now(lent().readline_ref()).unwrap_err()));
+    assert!(is_stored(&now(lent().read(1)).unwrap_err()));
+    assert!(is_stored(&now(lent().fill_buf()).unwrap_err().into()));
+    assert!(is_stored(&now(AsyncReadExt::read(&mut lent(), &mut [0; 4])).unwrap_err().into()));
 }
 
 #[test]
@@ -739,6 +743,18 @@ fn r77_iterating_gives_the_lines_and_ends() {
     let mut next = || now(lines.next()).map(|line| line.unwrap());
     assert_eq!([next(), next(), next()], ["a\n", "b\n", "c"].map(|line| Some(Bytes::from(line))));
     assert_eq!([next(), next()], [None, None]);
+}
+
+#[test]
+fn r77_a_line_that_was_waited_for_does_not_hide_the_next() {
+    let mut reader = fed(100, "abcdef");
+    let feeder = reader.feeder();
+    let mut lines = StreamReader::lines(&mut reader);
+    let next = waiting(lines.next());
+    feeder.feed_data(b"g\nh\ni\n").unwrap();
+    assert_eq!(finish(next).unwrap().unwrap(), "abcdefg\n");
+    assert_eq!(now(lines.next()).unwrap().unwrap(), "h\n");
+    assert_eq!(now(lines.next()).unwrap().unwrap(), "i\n");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use wasi_streams::sim::{ErrorCode, Event, Peer};
-use wasi_streams::{Error, Instant, Server, StreamReader, StreamWriter, sleep, spawn, start_server, timeout, yield_now};
+use wasi_streams::{
+    Error, Instant, Server, StreamReader, StreamWriter, sleep, spawn, start_server, timeout, yield_now,
+};
 
 use common::{addr, ms, secs, settle, simulate, take_reports, with_state};
 
@@ -231,7 +233,8 @@ fn s39_a_client_that_sent_something_and_left_before_it_was_accepted_is_heard() {
     simulate(async |net| {
         let heard = Rc::new(RefCell::new(Vec::new()));
         let listen = with_state(&heard, async |heard, mut reader, writer| {
-            heard.borrow_mut().push(reader.read_to_end().await.unwrap());
+            let all = reader.read_to_end().await.unwrap();
+            heard.borrow_mut().push(all);
             writer.close();
         });
         let server = start_server(listen, "127.0.0.1", 0).await.unwrap();

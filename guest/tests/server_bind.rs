@@ -6,7 +6,9 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use wasi_streams::sim::ErrorCode;
-use wasi_streams::{AddressFamily, DEFAULT_BACKLOG, Error, KeepAlive, Server, StreamReader, StreamWriter, start_server};
+use wasi_streams::{
+    AddressFamily, DEFAULT_BACKLOG, Error, KeepAlive, Server, StreamReader, StreamWriter, start_server,
+};
 
 use common::{addr, secs, settle, simulate};
 
@@ -129,8 +131,7 @@ fn s14_s15_what_wasi_cannot_do_is_unsupported() {
             let error = refused.await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
         }
-        let server: Server =
-            start_server(ignore, "127.0.0.1", 80).reuse_address(true).reuse_port(false).await.unwrap();
+        let server: Server = start_server(ignore, "127.0.0.1", 80).reuse_address(true).reuse_port(false).await.unwrap();
         assert!(net.connect(server.sockets()[0]).is_ok());
         settle().await;
     });

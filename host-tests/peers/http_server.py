@@ -21,6 +21,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         # Before the answer: who has the answer may rely on the line.
         print(f"{self.requestline} {int(code)} Host: {self.headers['Host']}")
 
+    def log_error(self, format, *arguments):
+        pass  # the request's line says it already
+
     def end_headers(self):
         self.send_header("X-Name", "J\xf6rg")  # Latin-1 on the wire
         super().end_headers()

@@ -28,7 +28,9 @@ impl fmt::Display for Denial {
     /// Says what was denied and the runner's option that allows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Denial::Tcp => f.write_str("denied TCP sockets: allow them with --net, or loopback's by leaving out --no-net"),
+            Denial::Tcp => {
+                f.write_str("denied TCP sockets: allow them with --net, or loopback's by leaving out --no-net")
+            }
             Denial::Connect(peer) => write!(f, "denied connect to {peer}: allow it with --allow {peer} (or --net)"),
             Denial::Bind(local) => write!(f, "denied bind to {local}: allow it with --allow-listen {local} (or --net)"),
             Denial::Listen(local) => {

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -88,6 +89,9 @@ impl Room {
         while let Some((sender, line)) = lines.pop_front() {
             let mut slow = Vec::new();
             for (&id, writer) in self.writers.borrow().iter().filter(|(id, _)| **id != sender) {
+                if writer.is_closing() {
+                    continue; // lost: its own task will notice
+                }
                 if self.has_room(writer, line.len()) {
                     writer.write(&line)?;
                 } else {
@@ -97,7 +101,7 @@ impl Room {
             }
             for id in slow {
                 self.leave(id);
-                writeln!(stdout(), "client {id} dropped: more than {} bytes wait for it", self.buffer)?;
+                log(format_args!("client {id} dropped: more than {} bytes wait for it", self.buffer));
                 lines.push_back((id, format!("* client {id} was dropped: it reads too slowly\n").into()));
             }
         }
@@ -111,12 +115,17 @@ impl Room {
     }
 }
 
+/// Prints a line; those who chat do not mind when nobody reads it.
+fn log(line: fmt::Arguments<'_>) {
+    let _ = writeln!(stdout(), "{line}");
+}
+
 /// One client, from its arrival to its end.
 async fn client(room: Rc<Room>, reader: StreamReader, writer: StreamWriter) -> anyhow::Result<()> {
     let peer = writer.get_extra_info("peername").map_or("nowhere".into(), |peer| peer.to_string());
     let writer = Rc::new(writer);
     let id = room.enter(Rc::clone(&writer));
-    writeln!(stdout(), "client {id} joined from {peer}")?;
+    log(format_args!("client {id} joined from {peer}"));
     writer.write(format!("* you are client {id}\n"))?;
     room.tell_others(id, format!("* client {id} joined\n").into())?;
 
@@ -124,8 +133,8 @@ async fn client(room: Rc<Room>, reader: StreamReader, writer: StreamWriter) -> a
 
     if room.leave(id) {
         match ended {
-            Ok(()) => writeln!(stdout(), "client {id} left")?,
-            Err(error) => writeln!(stdout(), "client {id} left: {error:#}")?,
+            Ok(()) => log(format_args!("client {id} left")),
+            Err(error) => log(format_args!("client {id} left: {error:#}")),
         }
         room.tell_others(id, format!("* client {id} left\n").into())?;
     }

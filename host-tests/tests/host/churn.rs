@@ -113,6 +113,19 @@ fn s40_the_server_recovers_from_descriptor_exhaustion() -> Result<()> {
     })
 }
 
+#[test]
+fn descriptor_exhaustion_when_connecting_is_an_error_and_no_trap() -> Result<()> {
+    block_on(async {
+        let listener = Listener::v4()?;
+        let mut process = Process::start("load", &["dial", "100", &listener.addr().to_string()], Some(64))?;
+        let line = process.wait_stderr_line("Error: ").await?;
+        // This host has no word of its own for it.
+        assert!(line.contains("cannot create a TCP socket"), "{line}");
+        assert_eq!(process.finish().await?.code(), Some(1));
+        Ok(())
+    })
+}
+
 fn serving(line: &str) -> Result<SocketAddr> {
     Ok(line["Serving on ".len()..].parse()?)
 }

@@ -121,7 +121,8 @@ fn all_forbidden_addresses_of_a_name_are_told() -> Result<()> {
 #[test]
 fn a_forbidden_listen_address_is_named_and_others_serve() -> Result<()> {
     block_on(async {
-        let guest = steps(["listen 0.0.0.0 0", "listen 10.0.0.1 8080", "listen 127.0.0.1,0.0.0.0 0", "listen 127.0.0.1 0"]);
+        let guest =
+            steps(["listen 0.0.0.0 0", "listen 10.0.0.1 8080", "listen 127.0.0.1,0.0.0.0 0", "listen 127.0.0.1 0"]);
         let outcome = guest.run().await?.success()?;
         let told = told(&outcome.stdout);
         for (line, address) in told.iter().zip(["0.0.0.0:0", "10.0.0.1:8080", "0.0.0.0:0"]) {
@@ -132,10 +133,7 @@ fn a_forbidden_listen_address_is_named_and_others_serve() -> Result<()> {
             assert_eq!(*line, expected);
         }
         assert!(told[3].starts_with("listening on [127.0.0.1:"), "{outcome}");
-        assert_eq!(
-            outcome.denials,
-            [Denial::Listen("0.0.0.0:0".parse()?), Denial::Bind("10.0.0.1:8080".parse()?)]
-        );
+        assert_eq!(outcome.denials, [Denial::Listen("0.0.0.0:0".parse()?), Denial::Bind("10.0.0.1:8080".parse()?)]);
         Ok(())
     })
 }
@@ -154,7 +152,11 @@ fn a_forbidden_local_address_is_named() -> Result<()> {
 #[test]
 fn the_runner_says_which_option_allows_what_the_guest_was_denied() {
     let cases: [(&[&str], &str, &str); 5] = [
-        (&["--no-net"], "open 127.0.0.1 80", "denied TCP sockets: allow them with --net, or loopback's by leaving out --no-net"),
+        (
+            &["--no-net"],
+            "open 127.0.0.1 80",
+            "denied TCP sockets: allow them with --net, or loopback's by leaving out --no-net",
+        ),
         (&[], "open 10.1.2.3 80", "denied connect to 10.1.2.3:80: allow it with --allow 10.1.2.3:80 (or --net)"),
         (&[], "listen 0.0.0.0 0", "denied listen on 0.0.0.0:0: allow it with --allow-listen 0.0.0.0:0 (or --net)"),
         (&[], "listen 10.0.0.1 80", "denied bind to 10.0.0.1:80: allow it with --allow-listen 10.0.0.1:80 (or --net)"),

@@ -13,8 +13,7 @@ use crate::loopback::{Echo, V4, V4_TOO, V6, addresses_of_others, attempts_at, ev
 fn h02_h04_a_black_hole_costs_the_delay_and_is_given_up() -> Result<()> {
     block_on(async {
         let (hole, echo) = hole_and_echo(V6).await?;
-        let mut guest =
-            opening(&hole, "say=hello", [V4, V6]).args(["then", "pause"]).piped_stdin().start().await?;
+        let mut guest = opening(&hole, "say=hello", [V4, V6]).args(["then", "pause"]).piped_stdin().start().await?;
         let (mut peer, _) = echo.accept().await?;
         assert_eq!(peer.read_line().await?, b"hello\n");
         // The connection is in use, and the loser is gone: from the guest's table and from the system's.
@@ -127,18 +126,19 @@ fn h09_o17_every_attempt_of_a_race_that_is_given_up_is_closed() -> Result<()> {
 }
 
 #[test]
-fn o16_a_refusal_names_the_address() -> Result<()> {
+fn o16_o17_a_refusal_names_the_address_and_leaves_no_socket() -> Result<()> {
     block_on(async {
         let (address, _guard) = refusing_address()?;
         let outcome = open("127.0.0.1", address.port(), []).run().await?.success()?;
         let expected = format!("error ConnectionRefused: cannot connect to {address}: connection refused\n");
         assert!(outcome.stdout.ends_with(&expected), "{outcome}");
+        assert_eq!(outcome.last.resources.tcp_sockets, 0);
         Ok(())
     })
 }
 
 #[test]
-fn o14_h06_every_address_that_failed_is_named_in_the_order_of_the_attempts() -> Result<()> {
+fn o14_o17_h06_every_address_that_failed_is_named_in_the_order_of_the_attempts() -> Result<()> {
     block_on(async {
         let (port, _guards) = refusing(&[V4, V4_TOO, V6])?;
         let orders = [
@@ -157,6 +157,7 @@ fn o14_h06_every_address_that_failed_is_named_in_the_order_of_the_attempts() -> 
             };
             assert_eq!(lines, order.map(line), "{option}");
             assert!(outcome.stdout.contains("error ConnectionRefused: multiple errors: "), "{outcome}");
+            assert_eq!(outcome.last.resources.tcp_sockets, 0);
         }
         Ok(())
     })
@@ -168,7 +169,10 @@ fn o14_failures_that_say_the_same_are_one() -> Result<()> {
         let (address, _guard) = refusing_address()?;
         let guest = open("twice.test", address.port(), []).host("twice.test", [V4, V4]);
         let outcome = guest.policy(names()).run().await?.success()?;
-        assert!(outcome.stdout.contains(&format!("error ConnectionRefused: cannot connect to {address}: ")), "{outcome}");
+        assert!(
+            outcome.stdout.contains(&format!("error ConnectionRefused: cannot connect to {address}: ")),
+            "{outcome}"
+        );
         assert!(!outcome.stdout.contains("each "), "{outcome}");
         Ok(())
     })

@@ -6,10 +6,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 use wasi_streams_host::peer::{Listener, Peer};
 use wasi_streams_host::{Guest, Outcome, Resources, Running, block_on};
 
-use crate::support::{LONGEST_PAUSE, assert_same, number, pattern, timely};
+use crate::support::{DEADLINE, LONGEST_PAUSE, assert_same, number, pattern, read_piece, timely};
 
 #[test]
 fn a_stalled_connection_that_is_dropped_freezes_nothing() -> Result<()> {
@@ -55,20 +57,59 @@ fn a_stalled_connection_left_at_program_end_does_not_hold_up_another() -> Result
         let mut largest_gap = Duration::ZERO;
         loop {
             let asked = Instant::now();
-            let piece = peer.read_some(32 * 1024).await?;
+            let piece = read_piece(&mut peer).await?;
             largest_gap = largest_gap.max(asked.elapsed());
             if piece.is_empty() {
                 break;
             }
             received.extend(piece);
-            // It reads slowly: the end has to outlast the program by seconds.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            // It reads slowly: the data has to outlast the program.
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         println!("largest gap after the end: {largest_gap:?}");
         assert!(largest_gap < Duration::from_millis(LONGEST_PAUSE), "{largest_gap:?}");
         assert_same(&received, &pattern(4 << 20));
         let outcome = finish_within_bounds(guest).await?;
         assert!(outcome.stderr.contains("bytes were dropped"), "{outcome}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_cancelled_splice_into_a_stalled_connection_freezes_nothing() -> Result<()> {
+    let _timely = timely();
+    block_on(async {
+        let (stalled, flooding) = (Listener::stalling(4096)?, Listener::v4()?);
+        let addresses = [stalled.addr().to_string(), flooding.addr().to_string()];
+        let mut guest = Guest::named("freeze").arg("splice").args(addresses).start().await?;
+        let mut flooding = flooding.accept().await?;
+        let flood = tokio::spawn(async move {
+            let data = vec![7; 256 * 1024];
+            while flooding.stream().write_all(&data).await.is_ok() {}
+        });
+        let _unread = stalled.accept().await?;
+        assert_gap(&mut guest).await?;
+        finish_within_bounds(guest).await?;
+        // The source is closed with the program, whatever its peer still sends.
+        timeout(DEADLINE, flood).await??;
+        Ok(())
+    })
+}
+
+#[test]
+fn s33_a_client_that_stalls_does_not_hold_up_abort_clients() -> Result<()> {
+    let _timely = timely();
+    block_on(async {
+        let mut guest = Guest::named("freeze").arg("serve").piped_stdin().start().await?;
+        let line = guest.wait_line("Serving on ").await?;
+        let address = line["Serving on ".len()..].parse()?;
+        let _unread = Peer::connect_with_receive_buffer(address, 4096).await?;
+        guest.wait_line("stalled").await?;
+        guest.write_stdin(b"\n").await?;
+        assert_gap(&mut guest).await?;
+        let outcome = finish_within_bounds(guest).await?;
+        // The program has said that the rest may be dropped.
+        assert!(!outcome.stderr.contains("bytes were dropped"), "{outcome}");
         Ok(())
     })
 }

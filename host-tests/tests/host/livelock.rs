@@ -49,9 +49,7 @@ fn a_connection_that_floods_starves_none_of_a_thousand_others() -> Result<()> {
             let (mut reading, mut writing) = flooding.stream().split();
             let (data, mut buffer) = (vec![7; 256 * 1024], vec![0; 256 * 1024]);
             let mut total = 0;
-            let write = async {
-                while writing.write_all(&data).await.is_ok() {}
-            };
+            let write = async { while writing.write_all(&data).await.is_ok() {} };
             let read = async {
                 while let Ok(n @ 1..) = reading.read(&mut buffer).await {
                     total += n;

@@ -3,6 +3,7 @@
 
 mod churn;
 mod denials;
+mod examples;
 mod eyeballs;
 mod freeze;
 mod half_close;

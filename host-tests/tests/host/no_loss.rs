@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasi_streams_host::peer::{Listener, Peer};
 use wasi_streams_host::{Guest, Outcome, block_on};
 
-use crate::support::{assert_same, pattern};
+use crate::support::{assert_same, pattern, read_piece};
 
 #[test]
 fn c01_everything_written_arrives_after_close_and_the_end_of_main() -> Result<()> {
@@ -102,7 +102,7 @@ fn delivered_to_a_slow_peer(how: &str) -> Result<Outcome> {
 /// What there is, but not often.
 async fn slow_piece(peer: &mut Peer) -> Result<Vec<u8>> {
     tokio::time::sleep(Duration::from_millis(5)).await;
-    peer.read_some(64 * 1024).await
+    read_piece(peer).await
 }
 
 /// A receive buffer of several segments, and far less than what is sent: the rest waits at the sender.

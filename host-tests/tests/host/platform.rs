@@ -115,7 +115,10 @@ fn s10_an_address_in_use_is_named_and_nothing_stays_bound() -> Result<()> {
             }
         };
         let mut server = serve("127.0.0.1,127.0.0.2", first.port(), &[]).start().await?;
-        let expected = format!("error AddrInUse: error while attempting to bind on address {}: address already in use", taken.addr());
+        let expected = format!(
+            "error AddrInUse: error while attempting to bind on address {}: address already in use",
+            taken.addr()
+        );
         assert_eq!(server.wait_line("error ").await?, expected);
         server.wait_until(|now| now.resources.tcp_sockets == 0).await?;
         drop(tokio::net::TcpListener::bind(first).await.context("the first address is free again")?);

@@ -72,7 +72,8 @@ fn eight_megabytes_go_through_our_proxy_between_python_s_client_and_server() -> 
             let mut server = Python::run(ECHO_SERVER, ["127.0.0.1", "stream"])?;
             let target = serving(&server.wait_line("Serving on ").await?)?;
             let guest = Guest::named("proxy").args(["--listen", "127.0.0.1:0", "--to", &target.to_string()]);
-            let mut proxy = guest.args(splice.iter().copied()).arg("--until-stdin-closes").piped_stdin().start().await?;
+            let mut proxy =
+                guest.args(splice.iter().copied()).arg("--until-stdin-closes").piped_stdin().start().await?;
             let address = serving(&proxy.wait_line("Serving on ").await?)?;
             stream_through(address, "fast").await?;
             proxy.close_stdin();
@@ -218,7 +219,7 @@ const MESSAGES: &[&str] = &[
     "it's",
     "say \"so\"",
     "it's \"so\"",
-    "tab\t, return\r\n, back\\slash, null\0, escape\x1b",
+    "tab\t, return\r\n, back\\slash, bell\x07, escape\x1b",
     "gr\u{fc}\u{df} dich \u{4f60}\u{597d} \u{1f980} e\u{301}",
     "\u{a0}\u{ad}\u{200b}\u{2028}\u{feff}\u{e000}\u{10ffff}",
     // More than one read of 100 bytes.

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use wasi_streams_host::components_dir;
+use wasi_streams_host::peer::Peer;
 
 /// How long anything may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -65,6 +66,18 @@ pub(crate) fn need_descriptors(count: u64) -> Result<()> {
         "this test needs {count} file descriptors, and the hard limit is {maximum:?}: raise it (ulimit -Hn)"
     );
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum })?)
+}
+
+/// One read of up to 64 KiB: what has come in, or nothing at the end.
+///
+/// # Errors
+///
+/// If the connection is lost, or nothing comes.
+pub(crate) async fn read_piece(peer: &mut Peer) -> Result<Vec<u8>> {
+    let mut piece = vec![0; 64 * 1024];
+    let length = timeout(DEADLINE, peer.stream().read(&mut piece)).await.context("waited for data")??;
+    piece.truncate(length);
+    Ok(piece)
 }
 
 /// The number after `prefix`, in a line that a guest wrote.

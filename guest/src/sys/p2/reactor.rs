@@ -43,6 +43,8 @@ struct Reactor {
     /// Keys of hot sources; may name sources that are gone or do not wait.
     hot: RefCell<Vec<usize>>,
     waiting: Cell<usize>,
+    /// Where in the list the next poll of many sources begins.
+    start: Cell<usize>,
     ticks: Cell<u64>,
     /// The pollable of the next deadline: made once for each deadline.
     timer: RefCell<Option<(u64, Pollable)>>,
@@ -214,36 +216,45 @@ impl Reactor {
     /// Polls once and gives the keys of the sources that are ready.
     fn poll_host(&self, how: Park, everybody: bool) -> Vec<usize> {
         let sources = self.sources.borrow();
-        let keys: Vec<usize> = if everybody {
+        let mut keys: Vec<usize> = if everybody {
             sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key).collect()
         } else {
             let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
             self.hot.borrow().iter().copied().filter(is_waiting).collect()
         };
-        let mut list: Vec<&Pollable> = keys.iter().map(|key| &sources[*key].pollable).collect();
-
-        let at_most = self.limit_of(how);
-        let mut timer = self.timer.borrow_mut();
-        let timer_index = list.len();
-        list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
-
+        // A host whose budget is spent says nothing of the rest of the list, however long that goes on: the tick comes
+        // first, and the sources take turns at being next.
+        let start = if keys.len() > ONE_TIER { self.start.get() % keys.len() } else { 0 };
+        keys.rotate_left(start);
         let mut tick = self.tick.borrow_mut();
-        let tick_index = list.len();
+        let mut list: Vec<&Pollable> = Vec::with_capacity(keys.len() + 2);
         if !everybody {
             list.push(tick.get_or_insert_with(|| host::subscribe_duration(nanos(TICK))));
         }
+        let first = list.len();
+        list.extend(keys.iter().map(|key| &sources[*key].pollable));
+        let at_most = self.limit_of(how);
+        let mut timer = self.timer.borrow_mut();
+        list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
 
-        let ready = host::poll(&list);
-        for index in &ready {
-            let index = *index as usize;
-            if index == tick_index {
-                *tick = None;
-                self.tick_is_due.set(true);
-            } else if index == timer_index && at_most.is_none() {
-                *timer = None;
+        let mut ready_keys = Vec::new();
+        for index in host::poll(&list) {
+            match (index as usize).checked_sub(first) {
+                None => {
+                    *tick = None;
+                    self.tick_is_due.set(true);
+                }
+                Some(index) => match keys.get(index) {
+                    Some(key) => {
+                        ready_keys.push(*key);
+                        self.start.set(start + index + 1);
+                    }
+                    None if at_most.is_none() => *timer = None,
+                    None => {}
+                },
             }
         }
-        ready.into_iter().filter_map(|index| keys.get(index as usize).copied()).collect()
+        ready_keys
     }
 
     /// Prepares the pollable that bounds this poll: a fresh one, or the cached timer (then `None`).

@@ -1,19 +1,22 @@
 //! [`StreamReader`]: what arrived, in the pieces the program wants.
 
+mod feed;
+mod io;
+mod lines;
+
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_lite::{AsyncBufRead, AsyncRead, Stream};
+use bytes::{Bytes, BytesMut};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::proto::buffer::DEFAULT_LIMIT;
 use crate::proto::search::{Search, Separators};
+
+pub use feed::Feeder;
+pub use lines::Lines;
 
 /// The reading half of a connection, like `asyncio.StreamReader`.
 ///
@@ -21,7 +24,7 @@ use crate::proto::search::{Search, Separators};
 /// up to twice the *limit* (64 KiB unless set), whether or not a read is in progress; beyond that the peer is held
 /// back.
 ///
-/// It is also an [`AsyncRead`] and [`AsyncBufRead`], so the extension methods of `futures-lite` work; the methods
+/// It is also an [`AsyncRead`](futures_lite::AsyncRead) and [`AsyncBufRead`](futures_lite::AsyncBufRead), so the extension methods of `futures-lite` work; the methods
 /// here copy nothing.
 ///
 /// # Differences from asyncio
@@ -225,7 +228,7 @@ impl StreamReader {
     /// # }
     /// ```
     pub fn lines(&mut self) -> Lines<'_> {
-        Lines { reader: self, search: None }
+        Lines::of(self)
     }
 
     /// Reads a line like [`readline`](Self::readline) and lends it, without a copy and without counting references: the
@@ -286,7 +289,7 @@ impl StreamReader {
 
     /// Returns a handle that can feed this reader while a read waits.
     pub fn feeder(&self) -> Feeder {
-        Feeder { connection: Rc::clone(&self.connection) }
+        Feeder::of(Rc::clone(&self.connection))
     }
 
     /// Returns the limit in bytes.
@@ -343,103 +346,5 @@ impl fmt::Debug for StreamReader {
             }
         });
         out.finish_non_exhaustive()
-    }
-}
-
-impl AsyncBufRead for StreamReader {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        if let Some(error) = this.exception() {
-            return Poll::Ready(Err(error.into()));
-        }
-        if this.front.is_empty() {
-            ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
-            this.front = this.connection.touch(|buffer| buffer.lend());
-        }
-        Poll::Ready(Ok(&this.front))
-    }
-
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        let n = n.min(this.front.len());
-        this.front.advance(n);
-        this.connection.touch(|buffer| buffer.settle_loan(n));
-    }
-}
-
-impl AsyncRead for StreamReader {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
-        if out.is_empty() {
-            return Poll::Ready(self.exception().map_or(Ok(0), |error| Err(error.into()))); // R11, R23
-        }
-        let available = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let n = available.len().min(out.len());
-        out[..n].copy_from_slice(&available[..n]);
-        self.consume(n);
-        Poll::Ready(Ok(n))
-    }
-}
-
-/// The lines of a [`StreamReader`]; see [`StreamReader::lines`].
-#[derive(Debug)]
-pub struct Lines<'a> {
-    reader: &'a mut StreamReader,
-    search: Option<Search>,
-}
-
-impl Stream for Lines<'_> {
-    type Item = Result<Bytes>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        this.reader.settle();
-        let search = match &mut this.search {
-            Some(search) => search,
-            none => none.insert(Search::new(&[b"\n"])?),
-        };
-        let line = ready!(this.reader.connection.poll_take(cx, |buffer| buffer.take_line(search)));
-        this.search = None;
-        Poll::Ready(match line {
-            Ok(line) if line.is_empty() => None, // R77
-            other => Some(other),
-        })
-    }
-}
-
-/// Feeds a [`StreamReader`] by hand, also while a read waits; see [`StreamReader::feeder`].
-#[derive(Clone)]
-pub struct Feeder {
-    connection: Rc<Connection>,
-}
-
-impl Feeder {
-    /// Appends data.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`] after [`feed_eof`](Self::feed_eof).
-    pub fn feed_data(&self, data: &[u8]) -> Result<()> {
-        self.connection.feed(Bytes::copy_from_slice(data))
-    }
-
-    /// Marks the end of the stream; may be repeated.
-    pub fn feed_eof(&self) {
-        self.connection.feed_eof();
-    }
-
-    /// Stores an error that every later read gives.
-    pub fn set_exception(&self, error: Error) {
-        self.connection.set_read_error(error);
-    }
-
-    /// Returns whether the reader asks for a pause: it holds more than twice its limit.
-    pub fn is_paused(&self) -> bool {
-        self.connection.look(|buffer| buffer.is_paused())
-    }
-}
-
-impl fmt::Debug for Feeder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feeder").finish_non_exhaustive()
     }
 }

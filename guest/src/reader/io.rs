@@ -1,0 +1,44 @@
+//! A [`StreamReader`] through the futures-io traits.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use futures_lite::{AsyncBufRead, AsyncRead};
+
+use super::StreamReader;
+
+impl AsyncBufRead for StreamReader {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if let Some(error) = this.exception() {
+            return Poll::Ready(Err(error.into()));
+        }
+        if this.front.is_empty() {
+            ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
+            this.front = this.connection.touch(|buffer| buffer.lend());
+        }
+        Poll::Ready(Ok(&this.front))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        let n = n.min(this.front.len());
+        this.front.advance(n);
+        this.connection.touch(|buffer| buffer.settle_loan(n));
+    }
+}
+
+impl AsyncRead for StreamReader {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
+        if out.is_empty() {
+            return Poll::Ready(self.exception().map_or(Ok(0), |error| Err(error.into()))); // R11, R23
+        }
+        let available = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let n = available.len().min(out.len());
+        out[..n].copy_from_slice(&available[..n]);
+        self.consume(n);
+        Poll::Ready(Ok(n))
+    }
+}

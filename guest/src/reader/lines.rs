@@ -1,0 +1,43 @@
+//! The lines of a reader as a stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_lite::Stream;
+
+use super::StreamReader;
+use crate::error::Result;
+use crate::proto::search::Search;
+
+/// The lines of a [`StreamReader`]; see [`StreamReader::lines`].
+#[derive(Debug)]
+pub struct Lines<'a> {
+    reader: &'a mut StreamReader,
+    search: Option<Search>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(reader: &'a mut StreamReader) -> Self {
+        Self { reader, search: None }
+    }
+}
+
+impl Stream for Lines<'_> {
+    type Item = Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        this.reader.settle();
+        let search = match &mut this.search {
+            Some(search) => search,
+            none => none.insert(Search::new(&[b"\n"])?),
+        };
+        let line = ready!(this.reader.connection.poll_take(cx, |buffer| buffer.take_line(search)));
+        this.search = None;
+        Poll::Ready(match line {
+            Ok(line) if line.is_empty() => None, // R77
+            other => Some(other),
+        })
+    }
+}
