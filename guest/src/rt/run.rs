@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::sys;
 
 /// How long the end of [`run`] waits for closed connections while no byte moves: 5 seconds.
+///
+/// Bytes are seen to move when the host takes the next piece, of up to 64 KiB: a peer that reads less than 64 KiB in
+/// this time counts as stalled.
 pub const EXIT_STALL: Duration = Duration::from_secs(5);
 
 /// How long the end of [`run`] waits for closed connections in all: 60 seconds.

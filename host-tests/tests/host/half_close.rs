@@ -87,7 +87,7 @@ fn w10_writing_to_a_peer_that_left_for_good_fails_in_drain_reads_and_wait_closed
 }
 
 #[test]
-fn s39_clients_that_left_before_they_were_accepted_are_skipped() -> Result<()> {
+fn s39_clients_that_left_before_they_were_accepted_are_heard_or_skipped() -> Result<()> {
     block_on(async {
         let mut guest = Guest::named("endings").arg("serve-after-a-line").piped_stdin().start().await?;
         let line = guest.wait_line("Serving on ").await?;
@@ -95,16 +95,21 @@ fn s39_clients_that_left_before_they_were_accepted_are_skipped() -> Result<()> {
         for _ in 0..5 {
             Peer::connect(address).await?.reset()?;
         }
-        let mut last = Peer::connect(address).await?;
+        let mut early = Peer::connect(address).await?;
+        early.write_all(b"early\n").await?;
+        drop(early);
         for _ in 0..5 {
             Peer::connect(address).await?.reset()?;
         }
+        let mut last = Peer::connect(address).await?;
         last.write_all(b"last\n").await?;
         guest.write_stdin(b"go on\n").await?;
         assert_eq!(last.read_line().await?, b"last\n");
         let outcome = guest.finish().await.success()?;
-        assert_eq!(outcome.stdout, format!("{line}\nhandled Ok(b\"last\\n\")\n"), "{outcome}");
-        assert_eq!(outcome.stderr, "", "{outcome}");
+        // Systems differ in whether they give out a connection that was reset already.
+        let handled = outcome.stdout.lines().skip(1).filter(|line| !line.contains("ConnectionReset"));
+        let expected = ["handled Ok(b\"early\\n\")", "handled Ok(b\"last\\n\")"];
+        assert_eq!(handled.collect::<Vec<_>>(), expected, "{outcome}");
         Ok(())
     })
 }
