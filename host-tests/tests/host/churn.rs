@@ -5,11 +5,12 @@
 //! tests.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::task::JoinSet;
 use wasi_streams_host::peer::{Listener, Peer};
-use wasi_streams_host::{Guest, Running, Snapshot, block_on};
+use wasi_streams_host::{Guest, Resources, Running, Snapshot, block_on};
 
 use crate::support::{Process, heavy};
 
@@ -22,7 +23,7 @@ fn ten_thousand_clients_leave_nothing_in_the_hosts_table_and_no_memory() -> Resu
         clients(address, WARM_UP).await?;
         let before = quiet(&mut guest, 1).await?;
         clients(address, ALL - WARM_UP).await?;
-        assert_as_before(&mut guest, before).await?;
+        assert_as_before(before, quiet(&mut guest, 1).await?);
         guest.close_stdin();
         assert_eq!(guest.finish().await.success()?.stderr, "");
         Ok(())
@@ -42,7 +43,7 @@ fn ten_thousand_outgoing_connections_leave_nothing_in_the_hosts_table_and_no_mem
         let before = quiet(&mut guest, 0).await?;
         guest.write_stdin(format!("{}\n", ALL - WARM_UP).as_bytes()).await?;
         guest.wait_line("done ").await?;
-        assert_as_before(&mut guest, before).await?;
+        assert_as_before(before, quiet(&mut guest, 0).await?);
         guest.close_stdin();
         assert_eq!(guest.finish().await.success()?.stderr, "");
         serving.abort();
@@ -176,16 +177,25 @@ async fn serve(listener: Listener) -> Result<()> {
     }
 }
 
-/// The guest's numbers when all connections are gone.
+/// The guest's numbers when all connections are gone and it waits for something to do.
 async fn quiet(guest: &mut Running, listeners: usize) -> Result<Snapshot> {
-    guest.wait_until(|now| now.resources.tcp_sockets == listeners).await
+    loop {
+        let seen = guest.wait_until(|now| now.resources.tcp_sockets == listeners).await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if guest.snapshot() == seen {
+            return Ok(seen);
+        }
+    }
 }
 
-async fn assert_as_before(guest: &mut Running, before: Snapshot) -> Result<()> {
-    let after = guest.wait_until(|now| now.resources == before.resources).await?;
-    println!("{:?}, {} bytes, then {} bytes", after.resources, before.memory_bytes, after.memory_bytes);
-    assert!(after.memory_bytes <= before.memory_bytes + SLACK, "{} and {}", before.memory_bytes, after.memory_bytes);
-    Ok(())
+/// Exact but for the pollables of timers, of which the library keeps up to two for the next time.
+fn assert_as_before(before: Snapshot, after: Snapshot) {
+    println!("{:?} with {} bytes", before.resources, before.memory_bytes);
+    println!("{:?} with {} bytes", after.resources, after.memory_bytes);
+    let counted = |snapshot: Snapshot| Resources { pollables: 0, ..snapshot.resources };
+    assert_eq!(counted(after), counted(before));
+    assert!(after.resources.pollables <= before.resources.pollables + 2);
+    assert!(after.memory_bytes <= before.memory_bytes + SLACK);
 }
 
 const WARM_UP: usize = 1000;

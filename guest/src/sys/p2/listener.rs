@@ -5,17 +5,16 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::{bind, finish, new_socket};
 use super::errors::{Doing, socket_error};
-use super::reactor::Registration;
+use super::reactor::Readiness;
 use super::tcp::TcpLink;
 use crate::error::{Error, Result};
 use crate::sys::host::TcpSocket;
 use crate::sys::types::{ErrorCode, KeepAliveNanos};
 
-/// A listening socket. The registration comes first: it must be dropped before the socket.
+/// A listening socket. Its readiness comes first: a pollable must be dropped before its socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    acceptable: Option<Registration>,
-    waits: bool,
+    acceptable: Readiness,
     socket: TcpSocket,
     address: SocketAddr,
     /// The address asked for, perhaps with port 0: the one that a permission would name.
@@ -42,7 +41,7 @@ impl Listener {
             socket.set_keep_alive(settings).map_err(failed)?; // accepted connections inherit it
         }
         let address = socket.local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
-        Ok(Self { acceptable: None, waits: false, socket, address, wanted })
+        Ok(Self { acceptable: Readiness::default(), socket, address, wanted })
     }
 
     #[cfg(target_os = "wasi")]
@@ -52,7 +51,7 @@ impl Listener {
             ErrorCode::InvalidState => Error::invalid("the socket is not bound"),
             code => socket_error(code, Doing::Configure),
         })?;
-        Ok(Self { acceptable: None, waits: false, socket, address, wanted: address })
+        Ok(Self { acceptable: Readiness::default(), socket, address, wanted: address })
     }
 
     /// Starts to listen; does nothing when it does already.
@@ -73,18 +72,10 @@ impl Listener {
     /// Waits for a connection.
     pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         loop {
-            if self.waits
-                && let Some(acceptable) = &self.acceptable
-            {
-                ready!(acceptable.poll_ready(cx));
-                self.waits = false;
-            }
+            ready!(self.acceptable.poll(cx));
             match self.socket.accept() {
                 Ok((socket, input, output)) => return Poll::Ready(Ok(accepted(TcpLink::new(socket, input, output)))),
-                Err(ErrorCode::WouldBlock) => {
-                    self.acceptable.get_or_insert_with(|| Registration::new(self.socket.subscribe())).arm();
-                    self.waits = true;
-                }
+                Err(ErrorCode::WouldBlock) => self.acceptable.wait(|| self.socket.subscribe()),
                 Err(ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset) => {
                     return Poll::Ready(Ok(Accepted::Vanished)); // S39
                 }

@@ -5,7 +5,7 @@
 //! nothing is hot. A cold source may therefore be noticed up to one tick late while others are busy.
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use slab::Slab;
@@ -141,11 +141,6 @@ impl Registration {
         })
     }
 
-    /// Whether the source was ready since it was armed.
-    pub(super) fn is_ready(&self) -> bool {
-        self.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
-    }
-
     /// Waits until ready.
     pub(crate) async fn ready(&self) {
         self.arm();
@@ -166,6 +161,36 @@ impl Drop for Registration {
         // The sources are gone already when the thread goes away; their pollables went with them.
         let source = REACTOR.try_with(|reactor| reactor.remove(self.0));
         drop(source);
+    }
+}
+
+/// The readiness of one stream or socket. Its pollable is made when it is first waited for, and kept: short connections
+/// need none. Keep it *before* what it belongs to in a struct.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    registration: Option<Registration>,
+    waiting: bool,
+}
+
+impl Readiness {
+    /// Ready unless [`wait`](Self::wait) was called and nothing happened since.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let (true, Some(registration)) = (self.waiting, &self.registration) {
+            ready!(registration.poll_ready(cx));
+        }
+        self.waiting = false;
+        Poll::Ready(())
+    }
+
+    /// Starts to wait, after the host has said "not yet".
+    pub(super) fn wait(&mut self, subscribe: impl FnOnce() -> Pollable) {
+        self.registration.get_or_insert_with(|| Registration::new(subscribe())).arm();
+        self.waiting = true;
+    }
+
+    /// Whether it is being waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
     }
 }
 
@@ -309,7 +334,7 @@ impl Reactor {
 
     /// Drops the parked streams that can be dropped now.
     fn sweep(&self) {
-        self.parked.borrow_mut().retain(|parked| !parked.is_free());
+        self.parked.borrow_mut().retain_mut(|parked| !parked.is_free());
     }
 }
 

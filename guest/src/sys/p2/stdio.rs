@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use super::errors::{read_error, write_error};
-use super::reactor::{Registration, yield_to_host};
+use super::reactor::{Readiness, yield_to_host};
 use crate::error::Result;
 use crate::sys::host::{self, InputStream, OutputStream};
 use crate::sys::types::StreamFailure;
@@ -16,30 +16,21 @@ const READ_SIZE: u64 = 16 * 1024;
 /// Standard input.
 #[derive(Debug)]
 pub(crate) struct Input {
-    readable: Option<Registration>,
-    waits: bool,
+    readable: Readiness,
     stream: InputStream,
 }
 
 impl Input {
     pub(crate) fn stdin() -> Self {
-        Self { readable: None, waits: false, stream: host::stdin() }
+        Self { readable: Readiness::default(), stream: host::stdin() }
     }
 
     /// Gives what arrived; empty bytes are the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
-            if self.waits
-                && let Some(readable) = &self.readable
-            {
-                ready!(readable.poll_ready(cx));
-                self.waits = false;
-            }
+            ready!(self.readable.poll(cx));
             match self.stream.read(READ_SIZE) {
-                Ok(bytes) if bytes.is_empty() => {
-                    self.readable.get_or_insert_with(|| Registration::new(self.stream.subscribe())).arm();
-                    self.waits = true;
-                }
+                Ok(bytes) if bytes.is_empty() => self.readable.wait(|| self.stream.subscribe()),
                 Ok(bytes) => return Poll::Ready(Ok(bytes.into())),
                 Err(StreamFailure::Closed) => return Poll::Ready(Ok(Bytes::new())),
                 Err(failure) => return Poll::Ready(Err(read_error(&failure))),
@@ -51,8 +42,7 @@ impl Input {
 /// Standard output or standard error.
 #[derive(Debug)]
 pub(crate) struct Output {
-    writable: Option<Registration>,
-    waits: bool,
+    writable: Readiness,
     stream: OutputStream,
 }
 
@@ -66,27 +56,19 @@ impl Output {
     }
 
     fn new(stream: OutputStream) -> Self {
-        Self { writable: None, waits: false, stream }
+        Self { writable: Readiness::default(), stream }
     }
 
     fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64>> {
         loop {
-            if self.waits
-                && let Some(writable) = &self.writable
-            {
-                ready!(writable.poll_ready(cx));
-                self.waits = false;
-            }
+            ready!(self.writable.poll(cx));
             let mut permit = self.stream.check_write();
             if permit == Ok(0) {
                 yield_to_host();
                 permit = self.stream.check_write();
             }
             match permit {
-                Ok(0) => {
-                    self.writable.get_or_insert_with(|| Registration::new(self.stream.subscribe())).arm();
-                    self.waits = true;
-                }
+                Ok(0) => self.writable.wait(|| self.stream.subscribe()),
                 other => return Poll::Ready(other.map_err(|failure| write_error(&failure))),
             }
         }
@@ -101,7 +83,7 @@ impl Output {
 
     /// Waits until the host has taken everything.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.waits {
+        if !self.writable.is_waiting() {
             self.stream.flush().map_err(|failure| write_error(&failure))?;
         }
         self.poll_permit(cx).map_ok(|_| ())

@@ -1,12 +1,12 @@
 //! A TCP connection of the host as a [`Link`].
 
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 
 use super::errors::{read_error, write_error};
-use super::reactor::{self, Registration};
+use super::reactor::{self, Readiness};
 use crate::error::{Error, Result};
 use crate::sys::Link;
 use crate::sys::host::{InputStream, OutputStream, TcpSocket};
@@ -24,14 +24,12 @@ const MAX_READ: usize = 64 * 1024;
 /// streams. Struct fields are dropped in the order written here.
 #[derive(Debug)]
 pub(crate) struct TcpLink {
-    readable: Option<Registration>,
-    writable: Option<Registration>,
+    readable: Readiness,
+    writable: Readiness,
     /// Taken only by `drop`.
     streams: Option<(InputStream, OutputStream)>,
     socket: Option<TcpSocket>,
     read_size: usize,
-    waits_to_read: bool,
-    waits_to_write: bool,
     /// The host may still be working on the last write.
     busy: bool,
     half_closed: bool,
@@ -47,13 +45,11 @@ pub(crate) enum SpliceFailure {
 impl TcpLink {
     pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
         Self {
-            readable: None,
-            writable: None,
+            readable: Readiness::default(),
+            writable: Readiness::default(),
             streams: Some((input, output)),
             socket: Some(socket),
             read_size: MIN_READ,
-            waits_to_read: false,
-            waits_to_write: false,
             busy: false,
             half_closed: false,
         }
@@ -90,39 +86,15 @@ impl TcpLink {
     /// Waits for room; the permit is at least 1 then.
     fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, StreamFailure>> {
         loop {
-            if self.waits_to_write {
-                let Some(writable) = &self.writable else { return Poll::Ready(Err(StreamFailure::Closed)) };
-                ready!(writable.poll_ready(cx));
-                self.waits_to_write = false;
-            }
+            ready!(self.writable.poll(cx));
             match self.permit() {
-                Ok(0) => self.wait_to_write(),
+                Ok(0) => {
+                    let Some((_, output)) = &self.streams else { return Poll::Ready(Err(StreamFailure::Closed)) };
+                    self.writable.wait(|| output.subscribe());
+                }
                 other => return Poll::Ready(other),
             }
         }
-    }
-
-    fn wait_to_write(&mut self) {
-        let Some((_, output)) = &self.streams else { return };
-        self.writable.get_or_insert_with(|| Registration::new(output.subscribe())).arm();
-        self.waits_to_write = true;
-    }
-
-    /// Waits until there may be something to read; call after an empty read.
-    fn wait_to_read(&mut self) {
-        let Some((input, _)) = &self.streams else { return };
-        self.readable.get_or_insert_with(|| Registration::new(input.subscribe())).arm();
-        self.waits_to_read = true;
-    }
-
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.waits_to_read
-            && let Some(readable) = &self.readable
-        {
-            ready!(readable.poll_ready(cx));
-        }
-        self.waits_to_read = false;
-        Poll::Ready(())
     }
 
     /// Moves bytes from `source` to this connection inside the host; `Some(0)` is the end of `source`.
@@ -132,7 +104,7 @@ impl TcpLink {
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, SpliceFailure>> {
         loop {
-            ready!(source.poll_readable(cx));
+            ready!(source.readable.poll(cx));
             let permit = match ready!(self.poll_permit(cx)) {
                 Ok(permit) => permit,
                 Err(failure) => return Poll::Ready(Err(SpliceFailure::Target(write_error(&failure)))),
@@ -141,7 +113,7 @@ impl TcpLink {
                 return Poll::Ready(Ok(0));
             };
             match output.splice(input, permit) {
-                Ok(0) => source.wait_to_read(),
+                Ok(0) => source.readable.wait(|| input.subscribe()),
                 Ok(n) => {
                     self.busy = true;
                     reactor::note_bytes(n as usize);
@@ -172,11 +144,11 @@ impl TcpLink {
 impl Link for TcpLink {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
-            ready!(self.poll_readable(cx));
+            ready!(self.readable.poll(cx));
             let Some((input, _)) = &self.streams else { return Poll::Ready(Ok(Bytes::new())) };
             match input.read(self.read_size as u64) {
                 // Not the end: readiness can be spurious.
-                Ok(bytes) if bytes.is_empty() => self.wait_to_read(),
+                Ok(bytes) if bytes.is_empty() => self.readable.wait(|| input.subscribe()),
                 Ok(bytes) => {
                     self.adapt(bytes.len());
                     reactor::note_bytes(bytes.len());
@@ -239,7 +211,7 @@ impl Link for TcpLink {
 impl Drop for TcpLink {
     /// Drops the handles, or parks those that the host would make the whole guest wait for.
     fn drop(&mut self) {
-        self.readable = None;
+        self.readable = Readiness::default();
         let (Some((input, output)), Some(socket)) = (self.streams.take(), self.socket.take()) else { return };
         drop(input);
         let busy = self.busy && {
@@ -248,11 +220,11 @@ impl Drop for TcpLink {
             matches!(output.check_write(), Ok(0))
         };
         if busy {
-            let ready = self.writable.take().unwrap_or_else(|| Registration::new(output.subscribe()));
-            ready.arm();
-            reactor::keep(Parked { ready, output, socket });
+            let mut writable = std::mem::take(&mut self.writable);
+            writable.wait(|| output.subscribe());
+            reactor::keep(Parked { writable, output, socket });
         } else {
-            self.writable = None;
+            self.writable = Readiness::default();
             drop(output);
             drop(socket);
         }
@@ -263,21 +235,22 @@ impl Drop for TcpLink {
 /// flight blocks the whole guest until the peer reads.
 #[derive(Debug)]
 pub(super) struct Parked {
-    ready: Registration,
+    writable: Readiness,
     output: OutputStream,
     #[expect(dead_code, reason = "held: a socket must outlive its streams")]
     socket: TcpSocket,
 }
 
 impl Parked {
-    /// Whether it can be dropped now.
-    pub(super) fn is_free(&self) -> bool {
-        if !self.ready.is_ready() {
+    /// Whether it can be dropped now; else it goes on waiting.
+    pub(super) fn is_free(&mut self) -> bool {
+        // Nobody is woken: the reactor looks at all of them after each poll.
+        if self.writable.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             return false;
         }
         let free = !matches!(self.output.check_write(), Ok(0));
         if !free {
-            self.ready.arm();
+            self.writable.wait(|| self.output.subscribe());
         }
         free
     }
