@@ -142,7 +142,8 @@ impl OpenConnection {
         self
     }
 
-    /// Takes over a connected socket; host and port must be `()` then.
+    /// Takes over a connected socket; host and port must be `()` then, and what concerns choosing an address has no
+    /// meaning.
     pub fn socket(mut self, socket: Socket) -> Self {
         self.socket = Some(socket);
         self
@@ -151,13 +152,19 @@ impl OpenConnection {
     async fn open(self) -> Result<(StreamReader, StreamWriter)> {
         let limit = check_limit(self.limit)?;
         let port = self.port.clone()?;
+        let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         if let Some(socket) = self.socket {
             if self.host.is_some() || port.is_some() {
                 return Err(Error::invalid("host/port and socket can not be specified at the same time")); // O27
             }
+            if self.local_addr.is_some() {
+                return Err(Error::invalid("local_addr and socket can not be specified at the same time"));
+            }
+            if let Some(settings) = keep_alive {
+                socket.set_keep_alive(settings)?;
+            }
             return Ok(socket.open(limit));
         }
-        let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let socket = self.connect(port, keep_alive).await?;
         Ok(socket.open(limit))
     }

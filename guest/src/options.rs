@@ -14,6 +14,7 @@ pub const DEFAULT_BACKLOG: u32 = 100;
 
 /// Which addresses to use, like the `family` argument of asyncio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AddressFamily {
     /// IPv4 and IPv6 (`AF_UNSPEC`).
     #[default]
@@ -112,7 +113,8 @@ macro_rules! host_from_text {
 }
 host_from_text!(&str, &String, String, IpAddr, Ipv4Addr, Ipv6Addr);
 
-/// The host argument of a server: none (`()`: every interface), one, or several.
+/// The host argument of a server: none (`()`: every interface), one, or several; a none or an empty string among several
+/// stands for every interface, too.
 pub trait IntoHosts {
     #[doc(hidden)]
     fn into_hosts(self) -> Option<Vec<String>>;
@@ -132,19 +134,31 @@ impl<H: IntoHost> IntoHosts for Option<H> {
 
 impl<H: IntoHost> IntoHosts for Vec<H> {
     fn into_hosts(self) -> Option<Vec<String>> {
-        Some(self.into_iter().filter_map(H::into_host).collect())
+        Some(self.into_iter().map(|host| host.into_host().unwrap_or_default()).collect())
     }
 }
 
 impl<H: IntoHost, const N: usize> IntoHosts for [H; N] {
     fn into_hosts(self) -> Option<Vec<String>> {
-        Some(self.into_iter().filter_map(H::into_host).collect())
+        Some(self.into_iter().map(|host| host.into_host().unwrap_or_default()).collect())
+    }
+}
+
+impl<H: IntoHost + Clone> IntoHosts for &Vec<H> {
+    fn into_hosts(self) -> Option<Vec<String>> {
+        self.as_slice().into_hosts()
+    }
+}
+
+impl<H: IntoHost + Clone, const N: usize> IntoHosts for &[H; N] {
+    fn into_hosts(self) -> Option<Vec<String>> {
+        self.as_slice().into_hosts()
     }
 }
 
 impl<H: IntoHost + Clone> IntoHosts for &[H] {
     fn into_hosts(self) -> Option<Vec<String>> {
-        Some(self.iter().cloned().filter_map(H::into_host).collect())
+        Some(self.iter().map(|host| host.clone().into_host().unwrap_or_default()).collect())
     }
 }
 
@@ -165,6 +179,18 @@ impl IntoPort for u16 {
 impl IntoPort for () {
     fn into_port(self) -> Result<Option<u16>> {
         Ok(None)
+    }
+}
+
+impl IntoPort for String {
+    fn into_port(self) -> Result<Option<u16>> {
+        self.as_str().into_port()
+    }
+}
+
+impl IntoPort for &String {
+    fn into_port(self) -> Result<Option<u16>> {
+        self.as_str().into_port()
     }
 }
 
@@ -193,7 +219,11 @@ pub trait IntoLocalAddr {
 
 impl IntoLocalAddr for SocketAddr {
     fn into_local_addr(self) -> (String, u16) {
-        (self.ip().to_string(), self.port())
+        let host = match self {
+            SocketAddr::V6(a) if a.scope_id() != 0 => format!("{}%{}", a.ip(), a.scope_id()),
+            other => other.ip().to_string(),
+        };
+        (host, self.port())
     }
 }
 

@@ -85,7 +85,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(address) => address.fmt(f),
-            None => f.write_str("an in-memory peer"),
+            None => f.write_str("a peer without an address"),
         }
     }
 }
@@ -96,7 +96,10 @@ thread_local! {
     static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
 }
 
-/// Sets what is done with [`Report`]s on this thread; the default writes a line to standard error.
+/// Sets what is done with [`Report`]s on this thread; the default writes a line to standard error, which on most hosts
+/// holds up the whole program while nobody reads it.
+///
+/// A report that the hook itself causes, by writing to a connection that is lost say, goes to standard error.
 ///
 /// asyncio has the loop's exception handler, its logger and `ResourceWarning` for this.
 ///
@@ -119,6 +122,10 @@ pub(crate) fn writer_dropped(peer: Option<SocketAddr>) {
 
 /// Tells the hook.
 pub(crate) fn report(report: &Report) {
+    thread_local!(static REPORTING: Cell<bool> = const { Cell::new(false) });
+    if REPORTING.try_with(|reporting| reporting.replace(true)).unwrap_or(true) {
+        return write_line(report); // the hook itself has caused it
+    }
     let hook = HOOK.try_with(|slot| slot.try_borrow().ok().and_then(|hook| hook.clone())).ok().flatten();
     match hook {
         Some(hook) => hook(report),
@@ -126,6 +133,7 @@ pub(crate) fn report(report: &Report) {
         None if matches!(report, Report::WriterDropped { .. }) => {}
         None => write_line(report),
     }
+    let _ = REPORTING.try_with(|reporting| reporting.set(false));
 }
 
 fn write_line(report: &Report) {

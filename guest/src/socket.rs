@@ -1,5 +1,6 @@
 //! Sockets that exist already, and connected pairs in memory.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,9 +14,8 @@ use crate::connection::{Connection, Info};
 use crate::error::{Error, Result};
 use crate::proto::buffer::DEFAULT_LIMIT;
 use crate::reader::StreamReader;
-#[cfg(target_os = "wasi")]
-use crate::sys::TcpLink;
-use crate::sys::{Link, Listener};
+use crate::sys::types::KeepAliveNanos;
+use crate::sys::{Link, Listener, TcpLink};
 use crate::writer::StreamWriter;
 
 /// How much one direction of an in-memory pair holds: 64 KiB, as much as a host takes in one write.
@@ -67,6 +67,15 @@ impl Socket {
 
     pub(crate) fn new(link: Box<dyn Link>, info: Info) -> Self {
         Self { link, info }
+    }
+
+    /// Turns keep-alive on.
+    pub(crate) fn set_keep_alive(&self, settings: KeepAliveNanos) -> Result<()> {
+        let link: &dyn Any = &*self.link;
+        match link.downcast_ref::<TcpLink>() {
+            Some(link) => link.set_keep_alive(settings),
+            None => Err(Error::Unsupported("an in-memory connection has no keep-alive".into())),
+        }
     }
 
     /// Makes reader and writer.

@@ -24,10 +24,12 @@ use crate::rt;
 ///
 /// Methods take `&self`, so a writer can be shared (in an `Rc`) and several tasks can wait in `drain`.
 ///
-/// Dropping a writer closes it: what was written is still delivered.
+/// Dropping a writer closes it: what was written is still delivered. That is the work of [`run`](crate::run()): a writer
+/// that leaves it and is dropped later delivers only within the next `run` of the thread.
 ///
 /// It is also an [`AsyncWrite`]: `poll_write` waits while the queue is above the high-water mark, `poll_flush` until the
-/// queue is empty, `poll_close` flushes and sends the end of the stream ([`write_eof`](Self::write_eof)).
+/// queue is empty, `poll_close` flushes and sends the end of the stream ([`write_eof`](Self::write_eof)). Called on a
+/// writer itself, `write` and `close` are the methods here; [`Duplex`](crate::Duplex) has those of the trait.
 ///
 /// # Differences from asyncio
 ///
@@ -84,6 +86,10 @@ impl StreamWriter {
     /// # Cancel safety
     ///
     /// What is queued stays queued and is sent.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// A task that keeps writing to a peer that takes everything lets the others go first after 32 calls in a row.
     pub async fn drain(&self) -> Result<()> {
         self.connection.drain().await
     }

@@ -166,8 +166,7 @@ fn a_flush_that_waits_ends_when_the_connection_does() {
             assert!(!flush.is_finished());
             transport.abort();
             let outcome = timeout(secs(1), flush).await.expect("it ends").unwrap();
-            assert!(outcome.is_ok() || close, "as a waiting drain, D06");
-            assert!(outcome.is_err() || !close, "the end was never sent");
+            assert!(outcome.is_err(), "what was queued is dropped, and the end was never sent");
             other_out.close();
         }
     });

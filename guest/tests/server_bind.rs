@@ -68,7 +68,9 @@ fn s09_addresses_that_are_not_available_are_skipped_while_others_are() {
         drop(server);
         let error = start_server(ignore, ["10.0.0.1", "fd00::1"], 80).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-        assert_eq!(error.to_string(), "could not bind on any address out of [10.0.0.1:80, [fd00::1]:80]");
+        let text = error.to_string();
+        assert!(text.starts_with("could not bind on any address out of [10.0.0.1:80, [fd00::1]:80]: "), "{text}");
+        assert!(text.contains("on address 10.0.0.1:80: address not available"), "{text}");
         assert_eq!(net.counts().sockets, 0);
     });
 }
@@ -95,12 +97,22 @@ fn s11_nothing_to_bind_to_is_an_argument_error() {
     simulate(async |net| {
         let error = start_server(ignore, (), ()).await.unwrap_err();
         assert!(matches!(error, Error::InvalidInput(_)), "{error:?}");
-        for bad in ["http", "-1", "65536"] {
-            assert!(matches!(start_server(ignore, "127.0.0.1", bad).await, Err(Error::InvalidInput(_))));
-        }
         let calls = net.counts().host_calls;
         assert!(matches!(start_server(ignore, "127.0.0.1", 80).limit(0).await, Err(Error::InvalidInput(_))));
         assert!(matches!(start_server(ignore, "127.0.0.1", 80).backlog(0).await, Err(Error::InvalidInput(_))));
+        assert_eq!(net.counts().host_calls, calls);
+    });
+}
+
+#[test]
+fn o24_a_server_s_port_may_be_numeric_text_too_and_nothing_else() {
+    simulate(async |net| {
+        let server = start_server(ignore, "127.0.0.1", "80").await.unwrap();
+        assert_eq!(server.sockets(), [addr("127.0.0.1:80")]);
+        let calls = net.counts().host_calls;
+        for bad in ["http", "-1", "65536"] {
+            assert!(matches!(start_server(ignore, "127.0.0.1", bad).await, Err(Error::InvalidInput(_))));
+        }
         assert_eq!(net.counts().host_calls, calls);
     });
 }

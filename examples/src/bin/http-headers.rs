@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use fluent_uri::Uri;
 use lexopt::prelude::*;
-use wasi_streams::{open_connection, run, timeout};
+use wasi_streams::{Instant, StreamReader, StreamWriter, open_connection, run, timeout};
 
 const NAME: &str = "http-headers";
 const USAGE: &str = "
@@ -20,7 +20,7 @@ Asks for each URL with HEAD, HTTP/1.0, and shows the status line and the headers
 
 Usage: http-headers [OPTIONS] URL...
 
-  --timeout SECONDS  how long to wait for a connection (30)
+  --timeout SECONDS  how long each URL may take, from the lookup of its host to the last header (30)
   --help             show this
 ";
 
@@ -82,10 +82,23 @@ impl Request {
 
 async fn print_http_headers(url: &str, patience: Duration) -> anyhow::Result<()> {
     let Request { host, port, text } = Request::head(url)?;
+    let start = Instant::now();
     let connecting = open_connection(&host, port).into_future();
-    let (mut reader, writer) =
+    let (reader, writer) =
         timeout(patience, connecting).await.with_context(|| format!("cannot connect to {host}, port {port}"))??;
 
+    let left = patience.saturating_sub(start.elapsed());
+    match timeout(left, ask(reader, &writer, text)).await {
+        Ok(result) => result,
+        Err(_) => {
+            writer.transport().abort();
+            bail!("no complete answer from {host}, port {port}: timed out after {patience:?}")
+        }
+    }
+}
+
+/// Sends a request, and prints the answer up to the end of its headers.
+async fn ask(mut reader: StreamReader, writer: &StreamWriter, text: String) -> anyhow::Result<()> {
     writer.write(text)?;
     let mut answered = false;
     loop {
@@ -125,7 +138,8 @@ fn main() -> ExitCode {
 mod tests {
     use super::*;
     use std::net::{IpAddr, SocketAddr};
-    use wasi_streams::{sim::Network, spawn};
+    use wasi_streams::sim::{Network, Peer};
+    use wasi_streams::spawn;
 
     #[track_caller]
     fn check(url: &str, host: &str, port: u16, target: &str, host_header: &str) {
@@ -175,6 +189,32 @@ mod tests {
         check_error("http://example.com/a b", "not a URL");
         check_error("http://example.com/\r\nEvil: yes", "not a URL");
         check_error("http://[::1/", "not a URL");
+    }
+
+    /// What becomes of a URL on `server`, a second away, after the five seconds of its timeout.
+    #[track_caller]
+    fn check_timed_out(server: impl FnOnce(&Peer)) {
+        let net = Network::new();
+        let there = ([10, 0, 0, 1], 8080).into();
+        let listener = net.connect_after(there, Duration::from_secs(1));
+        run(async {
+            let accepting = spawn(async move { listener.accept().await });
+            let asking = spawn(print_http_headers("http://10.0.0.1:8080/", Duration::from_secs(5)));
+            let peer = accepting.await.unwrap();
+            server(&peer);
+            let error = asking.await.unwrap().unwrap_err();
+            assert_eq!(error.to_string(), "no complete answer from 10.0.0.1, port 8080: timed out after 5s");
+            peer.resume();
+            peer.ended().await;
+        });
+        assert_eq!(net.now(), Duration::from_secs(5), "nothing lingers");
+    }
+
+    #[test]
+    fn the_timeout_is_for_the_answer_too() {
+        check_timed_out(|_| ());
+        check_timed_out(Peer::stall);
+        check_timed_out(|peer| peer.send(b"HTTP/1.0 200 OK\r\nServer: slow\r\n"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ Usage: proxy [OPTIONS] --listen HOST:PORT --to HOST:PORT
 
   --listen HOST:PORT    where to accept; without HOST on every interface, with port 0 on any that is free
   --to HOST:PORT        where to connect to
-  --splice              let the host move the bytes: faster on wasmtime, other hosts may not know how
+  --no-splice           pass the bytes through the proxy: for hosts that cannot splice (jco's shim traps)
   --until-stdin-closes  at the end of standard input accept no more, let the connections finish, end
   --help                show this
 ";
@@ -56,12 +56,12 @@ struct Options {
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
-    let (mut listen, mut to, mut splice, mut until_stdin_closes) = (None, None, false, false);
+    let (mut listen, mut to, mut splice, mut until_stdin_closes) = (None, None, true, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("listen") => listen = Some(parser.value()?.parse_with(host_port)?),
             Long("to") => to = Some(parser.value()?.parse_with(host_port)?),
-            Long("splice") => splice = true,
+            Long("no-splice") => splice = false,
             Long("until-stdin-closes") => until_stdin_closes = true,
             other => return Err(other.unexpected()),
         }
@@ -71,7 +71,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
     Ok(Options { listen, to, splice, until_stdin_closes })
 }
 
-/// Copies one direction to its end, and passes the end on.
+/// Copies one direction to its end, and passes the end on. Spliced bytes are moved by the host.
 async fn pipe(reader: &mut StreamReader, writer: &StreamWriter, splice: bool) -> wasi_streams::Result<()> {
     copy(reader, writer).splice(splice).await?;
     writer.write_eof()
@@ -119,11 +119,12 @@ mod tests {
 
     /// Runs `test` with both sides of a forwarded connection, with and without splicing.
     fn with_connection(test: impl AsyncFn(Peer, Peer)) {
-        for splice in [false, true] {
+        for arguments in
+            [&["--listen=127.0.0.1:0", "--to", TO][..], &["--listen=127.0.0.1:0", "--to", TO, "--no-splice"]]
+        {
             let net = Network::new();
             let far_side = net.listen(TO.parse().unwrap());
-            let mut options = parse(lexopt::Parser::from_args(["--listen", "127.0.0.1:0", "--to", TO])).unwrap();
-            options.splice = splice;
+            let options = parse(lexopt::Parser::from_args(arguments)).unwrap();
             run(async {
                 let server = proxy(&options).await.unwrap();
                 let client = net.connect(server.sockets()[0]).unwrap();
@@ -199,6 +200,13 @@ mod tests {
         for text in ["", "80", "localhost", "localhost:", "localhost:http", "::1:80", "[::1:80", "a:70000"] {
             assert!(host_port(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_host_moves_the_bytes_unless_told_otherwise() {
+        let parsed = |more: &[&str]| parse(lexopt::Parser::from_args([&["--listen=:80", "--to=a:80"], more].concat()));
+        assert!(parsed(&[]).unwrap().splice);
+        assert!(!parsed(&["--no-splice"]).unwrap().splice);
     }
 
     #[test]

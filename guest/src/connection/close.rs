@@ -1,6 +1,6 @@
 //! Closing: by the program, by dropping, by force, and the lingering of a connection that still receives.
 
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,14 +9,24 @@ use super::{After, Connection, Fin, Phase, State};
 use crate::error::{Error, Result};
 use crate::report::{Report, report};
 use crate::rt::linger::{Lingerer, Token};
-use crate::rt::time::{Instant, sleep_until};
+use crate::rt::time::{Instant, timeout};
+use crate::rt::yield_now;
 use crate::sys::Link;
 
-/// How long a closed connection whose peer was still sending goes on to discard what arrives: 2 seconds.
+/// How long a closed connection whose peer has not finished goes on to discard what arrives, counted from the last data:
+/// 2 seconds.
 ///
-/// Closing a socket with unread data makes the system send a reset, which can destroy what we sent and the peer
-/// has not read yet. So such a connection is half closed first, and dropped when the peer is done.
+/// Data that is unread when a socket is closed, or arrives afterwards, makes the system send a reset, which destroys what
+/// we sent and the peer's system has not taken yet. So such a connection is half closed first, and dropped when the
+/// peer is done.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long that goes on at most: 30 seconds.
+const LINGER_TOTAL: Duration = Duration::from_secs(30);
+
+/// What a connection has sent in all up to this is under way the moment it is handed over (the first flight of a TCP
+/// connection is ten segments, RFC 6928), out of reach of a reset: no reason to linger.
+const SURELY_SENT: u64 = 8 * 1024;
 
 impl Connection {
     /// Closes the connection: no more reading, the queue is still handed over. Never waits; may be repeated.
@@ -77,31 +87,31 @@ impl Connection {
 
 /// Reads and throws away until the peer is done, fails, or the time is over.
 async fn discard_until_end(mut link: Box<dyn Link>) {
-    let mut timer = pin!(sleep_until(Instant::now() + LINGER));
-    std::future::poll_fn(|cx| {
-        if timer.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+    let end = Instant::now() + LINGER_TOTAL;
+    while Instant::now() < end {
+        match timeout(LINGER, poll_fn(|cx| link.poll_recv(cx))).await {
+            Ok(Ok(data)) if !data.is_empty() => yield_now().await,
+            _ => return,
         }
-        match link.poll_recv(cx) {
-            Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
-                crate::rt::defer(cx.waker());
-                Poll::Pending
-            }
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
+    }
 }
 
 impl State {
-    /// Everything is handed over: the connection is gone for the program, and for us unless the peer still sends.
+    /// Everything is handed over: the connection is gone for the program, and for us unless dropping it now could
+    /// destroy what is still under way.
     pub(super) fn lose_or_linger(&mut self, cx: &mut Context<'_>, after: &mut After) {
-        let unread = !self.receive.saw_eof()
-            && self.link.as_mut().is_some_and(|link| matches!(link.poll_recv(cx), Poll::Ready(Ok(b)) if !b.is_empty()));
-        if !unread {
-            return self.lose(None, after);
+        let peer_may_send = !self.receive.saw_eof();
+        let endangered = self.link.as_mut().filter(|link| peer_may_send && link.resets_on_drop());
+        match endangered.map(|link| link.poll_recv(cx)) {
+            Some(Poll::Ready(Err(error))) => self.lose(Some(error), after),
+            Some(Poll::Ready(Ok(bytes))) if !bytes.is_empty() => self.linger(after),
+            Some(Poll::Pending) if self.sent > SURELY_SENT => self.linger(after),
+            _ => self.lose(None, after),
         }
+    }
+
+    /// Ends the connection for the program, and keeps its link until the peer is done.
+    fn linger(&mut self, after: &mut After) {
         let token = self.linger.take();
         self.lose(None, after);
         self.lingering = after.link.take();

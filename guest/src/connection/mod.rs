@@ -64,6 +64,10 @@ struct State {
     link: Option<Box<dyn Link>>,
     receive: ReceiveBuffer,
     send: SendQueue,
+    /// The connection was lost before everything accepted was handed over.
+    dropped: bool,
+    /// How many bytes the link has taken.
+    sent: u64,
     phase: Phase,
     fin: Fin,
     /// `transport().pause_reading()`.
@@ -128,6 +132,8 @@ impl Connection {
             link,
             receive: ReceiveBuffer::new(limit),
             send: SendQueue::new(),
+            dropped: false,
+            sent: 0,
             phase: Phase::Open,
             fin: Fin::None,
             paused_by_user: false,
@@ -213,6 +219,7 @@ impl State {
             Some(error) => self.receive.set_error(error.clone()), // C14
             None => self.receive.feed_eof(),                      // C02
         }
+        self.dropped = !self.send.is_empty() || self.fin == Fin::Wanted;
         self.send.clear();
         self.phase = Phase::Lost(error);
         after.link = self.link.take();

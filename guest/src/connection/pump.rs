@@ -7,7 +7,7 @@ use super::{After, Connection, Fin, Phase, State};
 use crate::rt;
 
 /// The most that one turn of the pump hands over before other tasks get theirs.
-const SEND_BUDGET: usize = 256 * 1024;
+pub(super) const SEND_BUDGET: usize = 256 * 1024;
 
 /// Runs until the connection is lost and nothing of it is left to finish.
 pub(super) async fn pump(connection: Rc<Connection>) {
@@ -45,6 +45,7 @@ impl State {
                 Poll::Pending => return,
                 Poll::Ready(Err(error)) => return self.lose(Some(error), after), // W09
                 Poll::Ready(Ok(n)) => {
+                    self.sent += n as u64;
                     if self.send.advance(n) {
                         self.wake_drainers(after); // D03
                     }

@@ -91,6 +91,7 @@ impl Connection {
             state.paused_by_user = pause;
             if !pause {
                 state.wake_pump(after);
+                state.wake_reader(after); // a splice waits like one
             }
         });
     }

@@ -58,6 +58,9 @@ impl Splicing {
         remember(&mut target.drainers, cx);
         remember(&mut target.flushers, cx);
         source.reader = Some(cx.waker().clone());
+        if source.paused_by_user {
+            return Poll::Pending;
+        }
         if source.receive.saw_eof() || !matches!(source.phase, Phase::Open) {
             return Poll::Ready(Ok(Spliced::End));
         }
@@ -67,7 +70,10 @@ impl Splicing {
                 source.receive.feed_eof();
                 return Poll::Ready(Ok(Spliced::End));
             }
-            Ok(n) => return Poll::Ready(Ok(Spliced::Bytes(n))),
+            Ok(n) => {
+                target.sent += n as u64;
+                return Poll::Ready(Ok(Spliced::Bytes(n)));
+            }
             Err(SpliceFailure::Source(error)) => (&self.source, error),
             Err(SpliceFailure::Target(error)) => (&self.target, error),
         };

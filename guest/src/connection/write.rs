@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::pump::SEND_BUDGET;
 use super::{Connection, Fin, Phase};
 use crate::error::{Error, Result};
 use crate::proto::queue::WaterMarks;
@@ -90,7 +91,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         match &state.phase {
             Phase::Lost(Some(error)) => Poll::Ready(Err(error.clone())),
-            Phase::Lost(None) if state.fin == Fin::Wanted => Poll::Ready(Err(Error::connection_lost())),
+            Phase::Lost(None) if state.dropped => Poll::Ready(Err(Error::connection_lost())),
             _ if state.send.is_empty() && state.fin != Fin::Wanted => Poll::Ready(Ok(())),
             _ => {
                 super::remember(&mut state.flushers, cx);
@@ -149,10 +150,14 @@ impl super::State {
             return data;
         };
         let mut cx = Context::from_waker(&pump);
-        while !data.is_empty() {
+        let keep = data.len().saturating_sub(SEND_BUDGET);
+        while data.len() > keep {
             let Some(link) = self.link.as_mut() else { break };
-            match link.poll_send(&mut cx, data) {
-                Poll::Ready(Ok(n)) => data = &data[n..],
+            match link.poll_send(&mut cx, &data[..data.len() - keep]) {
+                Poll::Ready(Ok(n)) => {
+                    self.sent += n as u64;
+                    data = &data[n..];
+                }
                 Poll::Ready(Err(error)) => {
                     self.lose(Some(error), after); // W09: write itself never fails
                     return &[];

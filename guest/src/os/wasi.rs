@@ -11,7 +11,8 @@ use crate::socket::{ListeningSocket, Socket};
 use crate::sys::wasi as host;
 use crate::sys::{Listener, Registration, TcpLink};
 
-/// Waits until `pollable` is ready, beside everything else that goes on, and gives it back.
+/// Waits until `pollable` is ready, beside everything else that goes on, and gives it back (none only while the thread is
+/// ending).
 ///
 /// Lets a program mix in `wasi:http`, files, or anything else that has a pollable. The pollable must not outlive what
 /// it belongs to: the host traps.
@@ -20,7 +21,7 @@ use crate::sys::{Listener, Registration, TcpLink};
 ///
 /// Dropping it drops the pollable. Use [`Registered`] to wait for one pollable many times.
 pub async fn wait_for(pollable: Pollable) -> Option<Pollable> {
-    let registered = Registered::new(pollable);
+    let mut registered = Registered::new(pollable);
     registered.ready().await;
     registered.into_inner()
 }
@@ -40,11 +41,11 @@ impl Registered {
     /// # Cancel safety
     ///
     /// Can be given up and called again.
-    pub async fn ready(&self) {
+    pub async fn ready(&mut self) {
         self.0.ready().await;
     }
 
-    /// Gives the pollable back.
+    /// Gives the pollable back; none only while the thread is ending.
     pub fn into_inner(self) -> Option<Pollable> {
         self.0.into_pollable().map(host::Pollable::into_raw)
     }

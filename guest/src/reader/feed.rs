@@ -8,7 +8,8 @@ use bytes::Bytes;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 
-/// Feeds a [`StreamReader`] by hand, also while a read waits; see [`StreamReader::feeder`].
+/// Feeds a [`StreamReader`](super::StreamReader) by hand, also while a read waits; see
+/// [`StreamReader::feeder`](super::StreamReader::feeder).
 #[derive(Clone)]
 pub struct Feeder {
     connection: Rc<Connection>,

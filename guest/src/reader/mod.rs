@@ -24,8 +24,9 @@ pub use lines::Lines;
 /// up to twice the *limit* (64 KiB unless set), whether or not a read is in progress; beyond that the peer is held
 /// back.
 ///
-/// It is also an [`AsyncRead`](futures_lite::AsyncRead) and [`AsyncBufRead`](futures_lite::AsyncBufRead), so the extension methods of `futures-lite` work; the methods
-/// here copy nothing.
+/// It is also an [`AsyncRead`](futures_lite::AsyncRead) and [`AsyncBufRead`](futures_lite::AsyncBufRead), so the extension methods of `futures-lite` work on a
+/// `&mut StreamReader` passed to generic code, and on a [`Duplex`](crate::Duplex). Called on a reader itself, `read` and
+/// `read_to_end` are the methods here, which copy nothing.
 ///
 /// # Differences from asyncio
 ///

@@ -29,6 +29,9 @@ const TURNS_PER_LOOK: u32 = 8;
 /// that takes everything at once must not keep the loop for itself.
 const BUDGET: u32 = 32;
 
+/// How often the destructors of cancelled tasks may start new ones before they are left alone.
+const MAX_ROUNDS: usize = 16;
+
 pub(super) type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Who started a task, which decides when it is dropped.
@@ -146,9 +149,9 @@ impl Executor {
         drop(future); // outside of the borrow: its destructor may spawn
     }
 
-    /// Drops every task of `kind`, also those that the destructors start.
+    /// Drops every task of `kind`, also those that the destructors start, within reason.
     pub(super) fn cancel_all(&self, kind: Kind) {
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let ids: Vec<TaskId> = {
                 let tasks = self.tasks.borrow();
                 let of_kind = tasks.iter().filter(|(_, task)| task.kind == kind);

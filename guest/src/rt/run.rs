@@ -135,15 +135,15 @@ fn finish(executor: &Executor) {
     executor.ending.set(true);
     executor.cancel_all(Kind::User);
     let start = sys::now_nanos();
-    let (mut progress, mut moved_at) = (sys::bytes_moved(), start);
+    let (mut progress, mut moved_at) = (sys::bytes_sent(), start);
     loop {
         executor.run_ready(|| false);
         if linger::count() == 0 {
             break;
         }
         let now = sys::now_nanos();
-        if sys::bytes_moved() != progress {
-            (progress, moved_at) = (sys::bytes_moved(), now);
+        if sys::bytes_sent() != progress {
+            (progress, moved_at) = (sys::bytes_sent(), now);
         }
         let deadline = (moved_at + nanos(EXIT_STALL)).min(start + nanos(EXIT_TOTAL));
         if now >= deadline {
@@ -153,6 +153,7 @@ fn finish(executor: &Executor) {
         }
         executor.end_turn(Some(deadline));
     }
+    executor.cancel_all(Kind::User); // what reports and destructors have started since
     executor.ending.set(false);
     sys::forget_busy();
 }

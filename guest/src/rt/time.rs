@@ -73,7 +73,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// Runs `future` for at most `duration`, like `asyncio.wait_for`; builders such as
 /// [`open_connection`](crate::open_connection()) can be given as they are.
 ///
-/// The future is polled once before the time is looked at, so a zero duration gives it that one chance.
+/// The future is polled once before the time is looked at, so a zero duration gives it that one chance (a task that has
+/// completed many operations in a row without waiting may have to let others go first even then).
 ///
 /// # Errors
 ///

@@ -75,10 +75,10 @@ fn call<H: Handler<K>, K>(handler: &H, connection: Rc<Connection>, peer: Option<
         Ok(Handled::Now(outcome)) => finish(outcome, &connection, peer),
         Ok(Handled::Later(future)) => {
             let task = rt::spawn(async move {
-                let ended = Ended { connection: &connection };
+                let mut unfinished = Unfinished(Some(&connection));
                 let outcome = future.await;
-                finish(outcome, ended.connection, peer);
-                std::mem::forget(ended);
+                unfinished.0 = None;
+                finish(outcome, &connection, peer);
             });
             drop(task); // detached
         }
@@ -99,12 +99,12 @@ fn finish(outcome: Outcome, connection: &Rc<Connection>, peer: Option<SocketAddr
 }
 
 /// Closes the connection of a handler that ended in the middle: dropped at the end of the program, or by a panic.
-struct Ended<'a> {
-    connection: &'a Rc<Connection>,
-}
+struct Unfinished<'a>(Option<&'a Rc<Connection>>);
 
-impl Drop for Ended<'_> {
+impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        self.connection.close(); // S36
+        if let Some(connection) = self.0 {
+            connection.close(); // S36
+        }
     }
 }

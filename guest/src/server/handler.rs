@@ -13,7 +13,16 @@ use crate::writer::StreamWriter;
 /// An async handler runs as a task of its own for each connection; a plain one is called and may start tasks itself.
 /// Either returns nothing, or a `Result` whose error is reported.
 ///
+/// The parameters of a closure need their types:
+/// `|reader: StreamReader, writer: StreamWriter| async move { … }`.
+///
 /// `Kind` only keeps the implementations apart; it is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot handle connections",
+    label = "not a handler",
+    note = "a handler is `async fn(StreamReader, StreamWriter)` or a plain function, and returns nothing or a `Result` whose error \
+            can be displayed"
+)]
 pub trait Handler<Kind>: 'static {
     #[doc(hidden)]
     fn handle(&self, reader: StreamReader, writer: StreamWriter) -> Handled;
@@ -21,7 +30,7 @@ pub trait Handler<Kind>: 'static {
 
 /// What calling a handler gave: a future to run, or a result already.
 #[doc(hidden)]
-#[allow(missing_debug_implementations)]
+#[expect(missing_debug_implementations, reason = "made and taken apart by the library")]
 pub enum Handled {
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
     Now(Outcome),
@@ -39,7 +48,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// The result of a handler: nothing, or a `Result` with an error that can be shown.
+/// The result of a handler: nothing, or a `Result` with an error that can be displayed.
 pub trait HandlerOutcome {
     #[doc(hidden)]
     fn outcome(self) -> Outcome;
@@ -51,25 +60,14 @@ impl HandlerOutcome for () {
     }
 }
 
-impl<E: HandlerError> HandlerOutcome for Result<(), E> {
+impl<T, E: Display + 'static> HandlerOutcome for Result<T, E> {
     fn outcome(self) -> Outcome {
-        self.err().map_or(Outcome::Done, |error| error.outcome())
-    }
-}
-
-/// What a handler may return as its error: anything that can be shown.
-#[doc(hidden)]
-pub trait HandlerError {
-    fn outcome(&self) -> Outcome;
-}
-
-impl<E: Display + 'static> HandlerError for E {
-    fn outcome(&self) -> Outcome {
-        let any: &dyn std::any::Any = self;
+        let Err(error) = self else { return Outcome::Done };
+        let any: &dyn std::any::Any = &error;
         if matches!(any.downcast_ref(), Some(Error::Cancelled(_))) {
             return Outcome::Cancelled;
         }
-        Outcome::Failed(format!("{self:#}"))
+        Outcome::Failed(format!("{error:#}"))
     }
 }
 

@@ -22,7 +22,28 @@ pub use start::{StartServer, start_server};
 
 /// A server made by [`start_server`](crate::start_server()), like `asyncio.Server`.
 ///
-/// Dropping it closes it; connections that are open go on.
+/// Dropping it closes it; connections that are open go on. Methods take `&self`: to close a server from a task while
+/// another waits in [`serve_forever`](Self::serve_forever), keep it in an `Rc`.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+/// use std::time::Duration;
+/// use wasi_streams::{StreamReader, StreamWriter, run, sleep, spawn, start_server};
+///
+/// # let _net = wasi_streams::sim::Network::new();
+/// run(async {
+///     let hello = |_: StreamReader, writer: StreamWriter| async move { writer.write("hello\n") };
+///     let server = Rc::new(start_server(hello, "127.0.0.1", 0).await.unwrap());
+///     let closer = Rc::clone(&server);
+///     spawn(async move {
+///         sleep(Duration::from_secs(60)).await;
+///         closer.close();
+///     });
+///     server.serve_forever().await.unwrap_err(); // cancelled, when the last client is gone
+/// });
+/// ```
 ///
 /// # Differences from asyncio
 ///
@@ -43,14 +64,16 @@ enum Phase {
     Closed,
 }
 
+type Serve = Box<dyn Fn(Rc<Shared>, usize) -> JoinHandle<()>>;
+
 /// What the server, its accept tasks and its connections share.
 struct Shared {
     phase: Cell<Phase>,
     /// The listeners; taken by `close`, so that connects are refused from then on.
     listeners: RefCell<Vec<Option<Listener>>>,
     addresses: Vec<SocketAddr>,
-    /// Starts the accept loop of one listener; knows the handler.
-    serve: Box<dyn Fn(Rc<Shared>, usize) -> JoinHandle<()>>,
+    /// Starts the accept loop of one listener; knows the handler, and is dropped with it by `close`.
+    serve: RefCell<Option<Serve>>,
     accepting: RefCell<Vec<JoinHandle<()>>>,
     connections: RefCell<Slab<Rc<Connection>>>,
     waiters: RefCell<Vec<Waker>>,
@@ -76,7 +99,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the server is closed; [`Error::Io`] when listening failed.
+    /// [`Error::Closed`] when the server is closed; [`Error::Busy`] while another call is at it; [`Error::Io`] when listening
+    /// failed, and the server is closed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be given up and called again.
     pub async fn start_serving(&self) -> Result<()> {
         self.shared.start_serving().await
     }
@@ -164,6 +192,30 @@ impl Drop for Forever<'_> {
     }
 }
 
+/// A listener while it starts to listen; goes back however that ends, unless the server was closed meanwhile.
+struct Lent<'a> {
+    shared: &'a Shared,
+    index: usize,
+    listener: Option<Listener>,
+}
+
+impl<'a> Lent<'a> {
+    fn take(shared: &'a Shared, index: usize) -> Option<Self> {
+        let listener = shared.listeners.borrow_mut().get_mut(index)?.take()?;
+        Some(Self { shared, index, listener: Some(listener) })
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.shared.phase.get() != Phase::Closed
+            && let Some(slot) = self.shared.listeners.borrow_mut().get_mut(self.index)
+        {
+            *slot = self.listener.take();
+        }
+    }
+}
+
 impl Shared {
     async fn start_serving(self: &Rc<Self>) -> Result<()> {
         match self.phase.get() {
@@ -171,34 +223,25 @@ impl Shared {
             Phase::Serving => return Ok(()),                                           // S20
             Phase::Bound => {}
         }
-        self.phase.set(Phase::Serving);
         for index in 0..self.addresses.len() {
-            let Some(listener) = self.lend_listener(index) else { continue };
-            let listening = listener.listen().await;
-            self.return_listener(index, listener);
-            if let Err(error) = listening {
+            let Some(lent) = Lent::take(self, index) else {
+                return Err(Error::Busy("the server is already being started".into()));
+            };
+            if let Some(listener) = &lent.listener
+                && let Err(error) = listener.listen().await
+            {
+                drop(lent);
                 self.close();
                 return Err(error);
             }
         }
-        if self.phase.get() == Phase::Serving {
-            let tasks = (0..self.addresses.len()).map(|index| (self.serve)(Rc::clone(self), index));
+        if self.phase.get() == Phase::Bound {
+            self.phase.set(Phase::Serving);
+            let serve = self.serve.borrow();
+            let tasks = (0..self.addresses.len()).filter_map(|i| Some((serve.as_ref()?)(Rc::clone(self), i)));
             *self.accepting.borrow_mut() = tasks.collect();
         }
         Ok(())
-    }
-
-    fn lend_listener(&self, index: usize) -> Option<Listener> {
-        self.listeners.borrow_mut().get_mut(index)?.take()
-    }
-
-    /// Puts a listener back, or drops it when the server was closed meanwhile.
-    fn return_listener(&self, index: usize, listener: Listener) {
-        if self.phase.get() != Phase::Closed
-            && let Some(slot) = self.listeners.borrow_mut().get_mut(index)
-        {
-            *slot = Some(listener);
-        }
     }
 
     fn close(&self) {
@@ -207,6 +250,7 @@ impl Shared {
         }
         self.accepting.take().iter().for_each(JoinHandle::abort);
         drop(self.listeners.take());
+        drop(self.serve.take()); // a handler may own the server
         self.wake();
     }
 

@@ -178,6 +178,7 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
         let limit = check_limit(self.limit)?; // R03
         let port = self.port.clone()?;
         self.check_options()?;
+        let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let listeners = match self.socket.take() {
             Some(_) if self.hosts.is_some() || port.is_some() => {
                 return Err(Error::invalid("host/port and socket can not be specified at the same time"));
@@ -185,13 +186,16 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             Some(socket) => vec![socket.0],
             None => self.bind(port).await?,
         };
+        for listener in &listeners {
+            listener.configure(self.backlog, keep_alive)?;
+        }
         let addresses = listeners.iter().map(Listener::local_addr).collect();
         let handler = Rc::new(self.handler);
         let shared = Rc::new(Shared {
             phase: Cell::new(Phase::Bound),
             listeners: RefCell::new(listeners.into_iter().map(Some).collect()),
             addresses,
-            serve: Box::new(move |shared, index| serve(shared, index, limit, Rc::clone(&handler))),
+            serve: RefCell::new(Some(Box::new(move |shared, index| serve(shared, index, limit, Rc::clone(&handler))))),
             accepting: RefCell::default(),
             connections: RefCell::new(Slab::new()),
             waiters: RefCell::default(),
@@ -220,19 +224,22 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
 
     /// Binds every address; those that this machine does not have are skipped (S09), any other failure ends it (S10).
     async fn bind(&self, port: Option<u16>) -> Result<Vec<Listener>> {
-        let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let (mut bound, mut skipped) = (Vec::new(), Vec::new());
         let addresses = self.addresses(port).await?;
         for address in &addresses {
-            match Listener::bind(*address, self.backlog, keep_alive).await {
+            match Listener::bind(*address).await {
                 Ok(listener) => bound.push(listener),
                 Err(error) if is_missing(&error) => skipped.push(error),
                 Err(error) => return Err(error),
             }
         }
         if bound.is_empty() {
-            let list = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let text = format!("could not bind on any address out of [{list}]"); // S08
+            let list = |items: Vec<String>, separator| items.join(separator);
+            let all = list(addresses.iter().map(ToString::to_string).collect(), ", ");
+            let mut text = format!("could not bind on any address out of [{all}]"); // S08
+            if !skipped.is_empty() {
+                text += &format!(": {}", list(skipped.iter().map(ToString::to_string).collect(), "; "));
+            }
             return Err(Error::io(ErrorKind::AddrNotAvailable, text));
         }
         Ok(bound)

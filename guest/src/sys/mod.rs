@@ -32,7 +32,7 @@ pub(crate) use p2::connect::connect;
 pub(crate) use p2::listener::{Accepted, Listener};
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub(crate) use p2::reactor::Registration;
-pub(crate) use p2::reactor::{Park, bytes_moved, forget_busy, now_nanos, park};
+pub(crate) use p2::reactor::{Park, bytes_sent, forget_busy, now_nanos, park};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
 pub(crate) use p2::tcp::{SpliceFailure, TcpLink};
@@ -52,4 +52,9 @@ pub(crate) trait Link: fmt::Debug + Any {
 
     /// Completes when dropping the link would lose nothing that was handed over.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Whether data that arrives around the drop can destroy what was handed over before.
+    fn resets_on_drop(&self) -> bool {
+        false
+    }
 }

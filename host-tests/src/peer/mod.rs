@@ -198,6 +198,7 @@ impl Peer {
     }
 
     async fn fill(&mut self, most: usize) -> Result<usize> {
+        self.pending.reserve(most); // or it would come in pieces of 64 bytes
         let mut limited = (&mut self.stream).take(most as u64);
         within("data", limited.read_buf(&mut self.pending)).await
     }

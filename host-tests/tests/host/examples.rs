@@ -448,7 +448,7 @@ fn chat_serves_many_clients() -> Result<()> {
 fn proxy_keeps_half_closed_connections_open_in_both_directions() -> Result<()> {
     block_on(async {
         let data: Vec<u8> = (0..3u32 << 20).map(|n| (n % 251) as u8).collect();
-        for splice in [&[][..], &["--splice"]] {
+        for splice in [&[][..], &["--no-splice"]] {
             for far in [Listener::v4()?, Listener::v6()?] {
                 let (server, address) = proxy(far.addr(), splice).await?;
                 // The near side ends first, and still gets everything; then the far side ends first.
@@ -475,7 +475,7 @@ fn proxy_keeps_half_closed_connections_open_in_both_directions() -> Result<()> {
 fn proxy_passes_back_pressure_on() -> Result<()> {
     block_on(async {
         let data = vec![7; 64 << 20];
-        for splice in [&[][..], &["--splice"]] {
+        for splice in [&[][..], &["--no-splice"]] {
             let far = Listener::stalling(4096)?;
             let (server, address) = proxy(far.addr(), splice).await?;
             let mut near = Peer::connect(address).await?;
@@ -496,7 +496,7 @@ fn proxy_passes_back_pressure_on() -> Result<()> {
 #[test]
 fn proxy_survives_what_is_lost_on_either_side() -> Result<()> {
     block_on(async {
-        for splice in [&[][..], &["--splice"]] {
+        for splice in [&[][..], &["--no-splice"]] {
             let far = Listener::v4()?;
             let (mut server, address) = proxy(far.addr(), splice).await?;
             for near_lost in [true, false] {

@@ -80,6 +80,40 @@ fn closing_while_the_peer_sends_does_not_destroy_what_was_sent() -> Result<()> {
     })
 }
 
+#[test]
+fn a_peer_that_never_stops_sending_a_little_loses_nothing_either() -> Result<()> {
+    block_on(async {
+        let listener = Listener::stalling(WIDE)?;
+        let guest = Guest::named("deliver").args(["unread".into(), listener.addr().to_string()]).start().await?;
+        let mut peer = listener.accept().await?;
+        let (mut reading, mut writing) = peer.stream().split();
+        let (mut received, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+        let trickling = async {
+            // Nothing is unread when the guest closes, as a rule: what cuts the connection arrives after that.
+            while writing.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            std::future::pending::<()>().await
+        };
+        let receiving = async {
+            loop {
+                match reading.read(&mut piece).await {
+                    Ok(0) => return Ok(()),
+                    Ok(length) => received.extend(&piece[..length]),
+                    Err(error) => return Err(error),
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let received_all = tokio::select! { result = receiving => result, () = trickling => Ok(()) };
+        assert!(received_all.is_ok(), "{received_all:?} after {} bytes", received.len());
+        assert_same(&received, &pattern(1 << 20));
+        drop(peer);
+        guest.finish().await.success()?;
+        Ok(())
+    })
+}
+
 fn delivered_to_a_slow_peer(how: &str) -> Result<Outcome> {
     block_on(async {
         let listener = Listener::stalling(WIDE)?;

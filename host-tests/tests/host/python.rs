@@ -68,7 +68,7 @@ fn eight_megabytes_go_through_our_server_and_come_back_to_python_s_client() -> R
 #[test]
 fn eight_megabytes_go_through_our_proxy_between_python_s_client_and_server() -> Result<()> {
     block_on(async {
-        for splice in [&[][..], &["--splice"]] {
+        for splice in [&[][..], &["--no-splice"]] {
             let mut server = Python::run(ECHO_SERVER, ["127.0.0.1", "stream"])?;
             let target = serving(&server.wait_line("Serving on ").await?)?;
             let guest = Guest::named("proxy").args(["--listen", "127.0.0.1:0", "--to", &target.to_string()]);

@@ -130,6 +130,24 @@ fn a_timeout_ends_a_guest_that_waits_for_input() {
 }
 
 #[test]
+fn a_timeout_ends_a_guest_whose_output_nobody_reads() {
+    let mut child = command()
+        .args(["--timeout", "200ms"])
+        .arg(plain())
+        .arg("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // More than the pipes hold: it ends when the runner is gone.
+    let feeding = std::thread::spawn(move || input.write_all(&vec![0; 8 << 20]));
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+    assert!(feeding.join().unwrap().is_err(), "the guest took everything, so nothing was held up");
+}
+
+#[test]
 fn standard_input_reaches_the_guest() {
     let mut child = command().arg(plain()).arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"typed").unwrap();

@@ -31,17 +31,23 @@ pub(crate) enum Accepted {
 }
 
 impl Listener {
-    /// Binds to `address`; connections are refused until [`listen`](Self::listen).
-    pub(crate) async fn bind(wanted: SocketAddr, backlog: u32, keep_alive: Option<KeepAliveNanos>) -> Result<Self> {
+    /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
+    pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
         let socket = new_socket(wanted)?;
         bind(&socket, wanted).await?;
-        let failed = |code| socket_error(code, Doing::Configure);
-        socket.set_listen_backlog_size(u64::from(backlog)).map_err(failed)?;
-        if let Some(settings) = keep_alive {
-            socket.set_keep_alive(settings).map_err(failed)?; // accepted connections inherit it
-        }
         let address = socket.local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
         Ok(Self { acceptable: Readiness::default(), socket, address, wanted })
+    }
+
+    /// Sets the length of the queue, and keep-alive, which accepted connections inherit.
+    pub(crate) fn configure(&self, backlog: u32, keep_alive: Option<KeepAliveNanos>) -> Result<()> {
+        let failed = |code| socket_error(code, Doing::Configure);
+        // A socket that was taken over may listen already, and not every host can change the queue then.
+        match self.socket.set_listen_backlog_size(u64::from(backlog)) {
+            Err(ErrorCode::NotSupported) if self.socket.is_listening() => {}
+            other => other.map_err(failed)?,
+        }
+        keep_alive.map_or(Ok(()), |settings| self.socket.set_keep_alive(settings).map_err(failed))
     }
 
     #[cfg(target_os = "wasi")]

@@ -52,7 +52,7 @@ struct Reactor {
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
     parked: RefCell<Vec<Parked>>,
-    bytes_moved: Cell<u64>,
+    bytes_sent: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -75,14 +75,14 @@ pub(crate) fn park(how: Park) {
     let _ = REACTOR.try_with(|reactor| reactor.park(how));
 }
 
-/// Counts bytes that went out or came in: how the end of a program sees that something still moves.
-pub(crate) fn bytes_moved() -> u64 {
-    REACTOR.try_with(|reactor| reactor.bytes_moved.get()).unwrap_or(0)
+/// Counts bytes that the host has taken: how the end of a program sees that something still moves.
+pub(crate) fn bytes_sent() -> u64 {
+    REACTOR.try_with(|reactor| reactor.bytes_sent.get()).unwrap_or(0)
 }
 
-/// Notes that bytes moved.
-pub(super) fn note_bytes(n: usize) {
-    let _ = REACTOR.try_with(|reactor| reactor.bytes_moved.set(reactor.bytes_moved.get() + n as u64));
+/// Notes that the host has taken bytes.
+pub(super) fn note_sent(n: usize) {
+    let _ = REACTOR.try_with(|reactor| reactor.bytes_sent.set(reactor.bytes_sent.get() + n as u64));
 }
 
 /// Keeps `parked` until it can be dropped without blocking.

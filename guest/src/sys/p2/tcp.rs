@@ -5,12 +5,12 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 
-use super::errors::{read_error, write_error};
+use super::errors::{Doing, read_error, socket_error, write_error};
 use super::reactor::{self, Readiness};
 use crate::error::{Error, Result};
 use crate::sys::Link;
 use crate::sys::host::{InputStream, OutputStream, TcpSocket};
-use crate::sys::types::{Shutdown, StreamFailure};
+use crate::sys::types::{KeepAliveNanos, Shutdown, StreamFailure};
 
 /// The first read asks for so much; the host zeroes what is asked for, so small messages want small reads.
 const MIN_READ: usize = 4 * 1024;
@@ -65,6 +65,12 @@ impl TcpLink {
         self.socket.as_ref()?.local_address().ok()
     }
 
+    /// Turns keep-alive on.
+    pub(crate) fn set_keep_alive(&self, settings: KeepAliveNanos) -> Result<()> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        socket.set_keep_alive(settings).map_err(|code| socket_error(code, Doing::Configure))
+    }
+
     /// Whether keep-alive probes are on.
     pub(crate) fn keep_alive(&self) -> Option<bool> {
         self.socket.as_ref()?.keep_alive_enabled().ok()
@@ -116,7 +122,7 @@ impl TcpLink {
                 Ok(0) => source.readable.wait(|| input.subscribe()),
                 Ok(n) => {
                     self.busy = true;
-                    reactor::note_bytes(n as usize);
+                    reactor::note_sent(n as usize);
                     return Poll::Ready(Ok(n as usize));
                 }
                 // The permit was good a moment ago: if it is not any more, then the target failed.
@@ -151,7 +157,6 @@ impl Link for TcpLink {
                 Ok(bytes) if bytes.is_empty() => self.readable.wait(|| input.subscribe()),
                 Ok(bytes) => {
                     self.adapt(bytes.len());
-                    reactor::note_bytes(bytes.len());
                     return Poll::Ready(Ok(bytes.into()));
                 }
                 Err(StreamFailure::Closed) => return Poll::Ready(Ok(Bytes::new())),
@@ -170,7 +175,7 @@ impl Link for TcpLink {
         // The one place that writes: more than the permit would trap.
         let result = output.write(&data[..n]);
         self.busy = true;
-        reactor::note_bytes(n);
+        reactor::note_sent(n);
         Poll::Ready(result.map(|()| n).map_err(|failure| write_error(&failure)))
     }
 
@@ -187,24 +192,19 @@ impl Link for TcpLink {
         if !self.busy {
             return Poll::Ready(Ok(()));
         }
-        if !self.half_closed && matches!(self.permit(), Ok(1..)) {
-            return Poll::Ready(Ok(()));
-        }
-        if !self.half_closed {
-            // The stream becomes "closed" when the host has passed everything on, and the peer gets its end of
-            // stream right behind the last byte, however long it takes.
-            self.shutdown_send()?;
-        }
-        match ready!(self.poll_permit(cx)) {
-            Ok(_) | Err(StreamFailure::Closed) => {
-                self.busy = false;
-                Poll::Ready(Ok(()))
-            }
-            Err(failure) => {
-                self.busy = false;
-                Poll::Ready(Err(write_error(&failure)))
-            }
-        }
+        // Room for more means that the last write is through. Only behind our own end of stream is "closed" an orderly
+        // end; a write that fails there with a broken pipe cannot be told apart from one.
+        let result = match ready!(self.poll_permit(cx)) {
+            Ok(_) => Ok(()),
+            Err(StreamFailure::Closed) if self.half_closed => Ok(()),
+            Err(failure) => Err(write_error(&failure)),
+        };
+        self.busy = false;
+        Poll::Ready(result)
+    }
+
+    fn resets_on_drop(&self) -> bool {
+        true
     }
 }
 

@@ -93,12 +93,14 @@ fn connect(shared: &Shared, to: SocketAddr, bound: Option<SocketAddr>, target: T
 
 /// The address that a connection to `to` comes from.
 fn source_address(world: &mut World, to: SocketAddr, bound: Option<SocketAddr>) -> SocketAddr {
+    if let Some(bound) = bound.filter(|bound| !bound.ip().is_unspecified()) {
+        return bound;
+    }
     let port = bound.map_or_else(|| world.free_port(), |bound| bound.port());
-    let chosen = bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified());
     let loopback: IpAddr = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
     let outward = || world.local_ips.iter().copied().find(|ip| ip.is_ipv4() == to.is_ipv4() && !ip.is_loopback());
     let natural = || if to.ip().is_loopback() { loopback } else { outward().unwrap_or(loopback) };
-    SocketAddr::new(chosen.unwrap_or_else(natural), port)
+    SocketAddr::new(natural(), port)
 }
 
 pub(super) fn is_unicast(ip: IpAddr) -> bool {

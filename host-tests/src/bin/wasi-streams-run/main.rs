@@ -63,9 +63,25 @@ fn start(options: Options) -> Result<Outcome> {
     // One thread: a round trip needs no hand-over to another.
     // A busy guest yields every 10 ms, and each time the timers and sockets of this one thread get their turn.
     let runtime = tokio::runtime::Builder::new_current_thread().event_interval(1).enable_all().build()?;
+    if let Some(timeout) = options.timeout {
+        let name = name.clone();
+        thread::spawn(move || enforce(timeout + PATIENCE, &name, timeout));
+    }
     let outcome = runtime.block_on(guest.run());
     runtime.shutdown_background();
     outcome
+}
+
+/// Ends the process after `time`, for a host that hangs with its guest: a write to a standard output that nobody reads
+/// blocks the one thread, and with it the deadline that the guest has.
+fn enforce(time: Duration, name: &str, timeout: Duration) {
+    thread::sleep(time);
+    complain(&overtime(name, timeout));
+    process::exit(TIMED_OUT);
+}
+
+fn overtime(name: &str, timeout: Duration) -> String {
+    format!("{name} ran longer than {timeout:?}: ended it")
 }
 
 /// Loads the component, and says so if that takes longer than people wait without asking.
@@ -93,7 +109,7 @@ fn report(outcome: &Outcome, timeout: Option<Duration>) -> i32 {
             TRAPPED
         }
         Status::DeadlineExceeded | Status::Stopped => {
-            complain(&format!("{name} ran longer than {:?}: ended it", timeout.unwrap_or_default()));
+            complain(&overtime(name, timeout.unwrap_or_default()));
             TIMED_OUT
         }
     };
@@ -116,5 +132,7 @@ fn complain(line: &str) {
 const UNSTARTED: i32 = 2;
 const TIMED_OUT: i32 = 124;
 const TRAPPED: i32 = 134;
+/// How much later than the guest's own deadline the process is ended.
+const PATIENCE: Duration = Duration::from_millis(500);
 const UNNOTICED: Duration = Duration::from_secs(1);
 const VERSION: &str = concat!("wasi-streams-run ", env!("CARGO_PKG_VERSION"), "\n");
