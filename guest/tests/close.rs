@@ -34,10 +34,7 @@ fn c01_close_stops_reading_and_flushes_in_the_background() {
 #[test]
 fn c02_a_read_waiting_at_ones_own_close_returns_what_eof_would_give() {
     simulate(async |net| {
-        async fn closed_under<T: 'static>(
-            net: &Network,
-            read: impl AsyncFnOnce(StreamReader) -> T + 'static,
-        ) -> T {
+        async fn closed_under<T: 'static>(net: &Network, read: impl AsyncFnOnce(StreamReader) -> T + 'static) -> T {
             let (reader, writer, peer) = connected(net).await;
             peer.send(b"part");
             settle().await;

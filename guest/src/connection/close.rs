@@ -88,9 +88,10 @@ impl Connection {
 /// Reads and throws away until the peer is done, fails, or the time is over.
 async fn discard_until_end(mut link: Box<dyn Link>) {
     let end = Instant::now() + LINGER_TOTAL;
-    while Instant::now() < end {
-        match timeout(LINGER, poll_fn(|cx| link.poll_recv(cx))).await {
-            Ok(Ok(data)) if !data.is_empty() => yield_now().await,
+    loop {
+        let patience = LINGER.min(end - Instant::now());
+        match timeout(patience, poll_fn(|cx| link.poll_recv(cx))).await {
+            Ok(Ok(data)) if !data.is_empty() && !patience.is_zero() => yield_now().await,
             _ => return,
         }
     }
