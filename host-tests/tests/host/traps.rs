@@ -38,7 +38,8 @@ fn waiting_for_nothing_but_a_socket_waits_for_it() -> Result<()> {
         let mut guest = Guest::named("traps").args(["sockets".into(), listener.addr().to_string()]).start().await?;
         let mut peer = listener.accept().await?;
         guest.wait_line("connected").await?;
-        guest.wait_until(|now| now.polls >= 2).await?;
+        // A poll with the connection's streams in hand: it waits for them, and for nothing else.
+        guest.wait_until(|now| now.resources.input_streams > 0).await?;
         peer.write_all(b"at last\n").await?;
         assert_eq!(peer.read_to_end().await?, b"");
         guest.finish().await.success()?;
