@@ -46,6 +46,8 @@ test: setup lint test-native test-wasm conformance doc demo readme ## everything
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
 	$(say) 'test-native: the library and the examples'
 	cargo test --locked -p $(GUEST) -p wasi-streams-examples
+	$(say) 'test-native: TLS'
+	cargo test --locked -p $(GUEST) --features tls-ring --test tls --test start_tls
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
 
@@ -68,6 +70,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	@$(PYTHON) tools/layers.py
 	$(say) 'lint: clippy, library and examples natively'
 	cargo clippy --locked -p $(GUEST) -p wasi-streams-examples --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) --features tls-ring --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) $(WASM_PROGRAMS) -- -D warnings
 	$(say) 'lint: clippy, host'
@@ -77,6 +80,6 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 
 doc: ## build the documentation of the library for both targets; warnings are errors
 	$(say) 'doc: natively'
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST)
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) --features tls-ring
 	$(say) 'doc: for wasm32-wasip2'
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) $(WASM)

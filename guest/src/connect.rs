@@ -20,6 +20,8 @@ use crate::resolve::resolve_with;
 use crate::socket::Socket;
 use crate::sys;
 use crate::sys::types::KeepAliveNanos;
+#[cfg(feature = "tls")]
+use crate::tls::{Timeouts, TlsArguments, TlsConnector, server_name};
 use crate::writer::StreamWriter;
 
 /// Connects to `host` and `port` and gives a reader and a writer, like `asyncio.open_connection`.
@@ -79,6 +81,10 @@ pub fn open_connection(host: impl IntoHost, port: impl IntoPort) -> OpenConnecti
         happy_eyeballs_delay: Some(DEFAULT_HAPPY_EYEBALLS_DELAY),
         interleave: None,
         keep_alive: None,
+        #[cfg(feature = "tls")]
+        tls: TlsArguments::default(),
+        #[cfg(feature = "tls")]
+        server_name: None,
     }
 }
 
@@ -95,6 +101,10 @@ pub struct OpenConnection {
     happy_eyeballs_delay: Option<Duration>,
     interleave: Option<usize>,
     keep_alive: Option<KeepAlive>,
+    #[cfg(feature = "tls")]
+    tls: TlsArguments<TlsConnector>,
+    #[cfg(feature = "tls")]
+    server_name: Option<String>,
 }
 
 impl OpenConnection {
@@ -151,6 +161,19 @@ impl OpenConnection {
 
     async fn open(self) -> Result<(StreamReader, StreamWriter)> {
         let limit = check_limit(self.limit)?;
+        #[cfg(feature = "tls")]
+        let tls = self.check_tls()?;
+        let socket = self.connected().await?;
+        #[cfg(feature = "tls")]
+        let socket = match tls {
+            Some((connector, name, timeouts)) => socket.start_tls(&connector, name, timeouts).await?,
+            None => socket,
+        };
+        Ok(socket.open(limit))
+    }
+
+    /// The connected socket, taken over or new.
+    async fn connected(self) -> Result<Socket> {
         let port = self.port.clone()?;
         let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         if let Some(socket) = self.socket {
@@ -163,10 +186,9 @@ impl OpenConnection {
             if let Some(settings) = keep_alive {
                 socket.set_keep_alive(settings)?;
             }
-            return Ok(socket.open(limit));
+            return Ok(socket);
         }
-        let socket = self.connect(port, keep_alive).await?;
-        Ok(socket.open(limit))
+        self.connect(port, keep_alive).await
     }
 
     async fn connect(&self, port: Option<u16>, keep_alive: Option<KeepAliveNanos>) -> Result<Socket> {
@@ -186,7 +208,10 @@ impl OpenConnection {
         let addresses = interleave(addresses, first_count);
         let attempt = |address| connect_from(address, &locals, self.local_addr.is_some(), keep_alive);
         let (link, peer) = race::race(addresses, self.happy_eyeballs_delay, attempt).await?;
-        let info = Info { peer: Some(peer), local: link.local_addr() };
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "TLS remembers the name"))]
+        let mut info = Info::plain(Some(peer), link.local_addr());
+        #[cfg(feature = "tls")]
+        info.host.clone_from(&self.host);
         Ok(Socket::new(Box::new(link), info))
     }
 
@@ -212,6 +237,44 @@ async fn connect_from(
         return Err(Error::io(std::io::ErrorKind::AddrNotAvailable, text)); // O19
     }
     sys::connect(address, &locals, keep_alive).await
+}
+
+#[cfg(feature = "tls")]
+impl OpenConnection {
+    /// Speaks TLS, verifying the name of the host.
+    pub fn tls(mut self, connector: TlsConnector) -> Self {
+        self.tls.config = Some(connector);
+        self
+    }
+
+    /// Sets the name that the certificate must have, instead of the host's.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Sets how long the TLS handshake may take: 60 seconds by default.
+    pub fn tls_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.tls.handshake_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long the TLS goodbye may take: 30 seconds by default.
+    pub fn tls_shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.tls.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    fn check_tls(&self) -> Result<Option<(TlsConnector, rustls::pki_types::ServerName<'static>, Timeouts)>> {
+        let Some((connector, timeouts)) = self.tls.clone().check()? else {
+            return match self.server_name {
+                Some(_) => Err(Error::invalid("server_name is only meaningful with tls")), // O04
+                None => Ok(None),
+            };
+        };
+        let name = server_name(self.server_name.as_deref(), self.host.as_deref())?;
+        Ok(Some((connector, name, timeouts)))
+    }
 }
 
 impl IntoFuture for OpenConnection {

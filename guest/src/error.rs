@@ -76,6 +76,14 @@ pub enum Error {
         /// The text: names the address and the reason.
         message: Arc<str>,
     },
+    /// TLS failed.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// Why: what code decides by.
+        kind: crate::tls::TlsErrorKind,
+        /// The text.
+        message: Arc<str>,
+    },
     /// Several attempts failed, each with its error, in the order in which they were started.
     Many(Arc<[Error]>),
     /// A task was aborted, or (natively) ended by a panic, before it had a result.
@@ -132,6 +140,8 @@ impl Error {
                 ResolveErrorKind::Denied => ErrorKind::PermissionDenied,
             },
             Self::Io { kind, .. } => *kind,
+            #[cfg(feature = "tls")]
+            Self::Tls { .. } => ErrorKind::InvalidData,
             Self::Many(errors) => shared_kind(errors),
             Self::Cancelled(_) => ErrorKind::Interrupted,
         }
@@ -195,6 +205,8 @@ impl fmt::Display for Error {
             Self::WriteAfterEof(what) => write!(f, "cannot call {what}() after write_eof()"),
             Self::Resolve { kind, host } => write_resolve(f, *kind, host),
             Self::Io { message, .. } => f.write_str(message),
+            #[cfg(feature = "tls")]
+            Self::Tls { message, .. } => f.write_str(message),
             Self::Many(errors) => {
                 f.write_str("multiple errors: ")?;
                 for (i, error) in errors.iter().enumerate() {

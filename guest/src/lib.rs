@@ -38,6 +38,13 @@
 //! A reader holds at most twice its limit and one receive chunk (64 KiB). A writer holds what was written; waiting in
 //! [`drain`](StreamWriter::drain) keeps that at its high-water mark (64 KiB) and one write.
 //!
+//! # TLS
+//!
+//! The feature `tls-ring` adds `.tls(…)` to [`open_connection()`] and [`start_server()`], by rustls with ring, which needs a C
+//! compiler (for components a clang that knows wasm); `tls` alone leaves the cryptography provider to the program. Without
+//! them the crate needs no C compiler and has no TLS names. `StreamWriter::start_tls` upgrades a connection in place.
+//! Servers that ask for certificates are not there yet.
+//!
 //! # Panics
 //!
 //! Nothing that a peer, a host or an argument does makes the library panic. On `wasm32-wasip2` a panic of the program, in any
@@ -103,6 +110,8 @@ mod server;
 mod socket;
 mod stdio;
 mod sys;
+#[cfg(feature = "tls")]
+mod tls;
 mod writer;
 
 pub use bytes::Bytes;
@@ -127,6 +136,11 @@ pub use rt::{EXIT_STALL, EXIT_TOTAL, JoinHandle, run, spawn, try_run, yield_now}
 pub use server::{Handler, HandlerOutcome, Server, StartServer, start_server};
 pub use socket::{ListeningSocket, Socket, stream_pair};
 pub use stdio::{Stdin, Stdout, stderr, stdin, stdout};
+#[cfg(feature = "tls")]
+pub use tls::{
+    AcceptorBuilder, ConnectorBuilder, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT, StartTls, TlsAcceptor,
+    TlsConnector, TlsErrorKind, TlsInfo, TlsRole,
+};
 pub use writer::{StreamWriter, Transport};
 
 /// The simulated network: the platform on every target but WASI, in virtual time, for tests.

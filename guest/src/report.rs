@@ -23,6 +23,15 @@ pub enum Report {
         /// The panic's message.
         message: String,
     },
+    /// A client's TLS handshake failed; its connection is dropped. Told only to a hook that was set: it is the client's
+    /// affair, and on the open network a daily one.
+    #[cfg(feature = "tls")]
+    HandshakeFailed {
+        /// The client.
+        peer: Option<SocketAddr>,
+        /// Why.
+        error: Error,
+    },
     /// Accepting failed; it is tried again.
     AcceptFailed {
         /// The listening address.
@@ -59,6 +68,8 @@ impl fmt::Display for Report {
                 write!(f, "unhandled error in the handler of {}: {error}", Peer(*peer))
             }
             Self::TaskPanicked { message } => write!(f, "a task panicked: {message}"),
+            #[cfg(feature = "tls")]
+            Self::HandshakeFailed { peer, error } => write!(f, "TLS handshake with {} failed: {error}", Peer(*peer)),
             Self::AcceptFailed { local, error } => {
                 write!(f, "cannot accept connections on {local} for now, trying again: {error}")
             }
@@ -131,6 +142,8 @@ pub(crate) fn report(report: &Report) {
         Some(hook) => hook(report),
         // Where Rust drops a value is no accident: worth telling those who ask, not a line for everybody.
         None if matches!(report, Report::WriterDropped { .. }) => {}
+        #[cfg(feature = "tls")]
+        None if matches!(report, Report::HandshakeFailed { .. }) => {}
         None => write_line(report),
     }
     let _ = REPORTING.try_with(|reporting| reporting.set(false));

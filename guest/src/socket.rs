@@ -61,7 +61,7 @@ impl Socket {
     /// Takes over a connection of the host.
     #[cfg(target_os = "wasi")]
     pub(crate) fn tcp(link: TcpLink) -> Self {
-        let info = Info { peer: link.peer_addr(), local: link.local_addr() };
+        let info = Info::plain(link.peer_addr(), link.local_addr());
         Self::new(Box::new(link), info)
     }
 
@@ -76,6 +76,19 @@ impl Socket {
             Some(link) => link.set_keep_alive(settings),
             None => Err(Error::Unsupported("an in-memory connection has no keep-alive".into())),
         }
+    }
+
+    /// Does the handshake of a TLS client.
+    #[cfg(feature = "tls")]
+    pub(crate) async fn start_tls(
+        self,
+        connector: &crate::tls::TlsConnector,
+        name: rustls::pki_types::ServerName<'static>,
+        timeouts: crate::tls::Timeouts,
+    ) -> Result<Self> {
+        let session = connector.session(name)?;
+        let (link, tls) = crate::tls::handshake(self.link, session, timeouts).await?;
+        Ok(Self { link, info: Info { tls: Some(tls), ..self.info } })
     }
 
     /// Makes reader and writer.

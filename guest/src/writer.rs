@@ -6,12 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_lite::AsyncWrite;
 
 use crate::connection::Connection;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::info::{ExtraInfo, SocketInfo};
 use crate::proto::queue::WaterMarks;
 use crate::report;
@@ -28,7 +28,8 @@ use crate::rt;
 /// that leaves it and is dropped later delivers only within the next `run` of the thread.
 ///
 /// It is also an [`AsyncWrite`]: `poll_write` waits while the queue is above the high-water mark, `poll_flush` until the
-/// queue is empty, `poll_close` flushes and sends the end of the stream ([`write_eof`](Self::write_eof)). Called on a
+/// queue is empty, `poll_close` flushes and sends the end of the stream ([`write_eof`](Self::write_eof)), or closes the
+/// connection where one direction alone cannot be closed (TLS). Called on a
 /// writer itself, `write` and `close` are the methods here; [`Duplex`](crate::Duplex) has those of the trait.
 ///
 /// # Differences from asyncio
@@ -96,7 +97,7 @@ impl StreamWriter {
 
     /// Returns whether [`write_eof`](Self::write_eof) can be used.
     pub fn can_write_eof(&self) -> bool {
-        true
+        self.connection.can_half_close()
     }
 
     /// Closes our direction of the stream behind what is queued; reading goes on. Repeating it, or calling it after
@@ -106,6 +107,9 @@ impl StreamWriter {
     ///
     /// [`Error::Unsupported`](crate::Error::Unsupported) where [`can_write_eof`](Self::can_write_eof) is false.
     pub fn write_eof(&self) -> Result<()> {
+        if !self.can_write_eof() {
+            return Err(Error::Unsupported("TLS cannot close one direction alone".into())); // W15
+        }
         self.connection.write_eof();
         Ok(())
     }
@@ -161,6 +165,37 @@ impl StreamWriter {
         SocketInfo::of(&self.connection)
     }
 
+    /// Returns what is known of TLS; none on a plain connection.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&crate::tls::TlsInfo> {
+        self.connection.tls()
+    }
+
+    /// Upgrades the connection to TLS in place, after what is queued was sent: as the client with a
+    /// [`TlsConnector`](crate::TlsConnector), as the server with a [`TlsAcceptor`](crate::TlsAcceptor). The reader follows.
+    ///
+    /// Returns a builder; `.await` it. No read may be in progress in another task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`drain`](Self::drain) before anything else. [`Error::Tls`] when the handshake fails,
+    /// `ConnectionAborted` when it takes too long; the connection is lost then with that error.
+    /// `InvalidData` for a client that has received data in the clear already. [`Error::WriteAfterEof`] after
+    /// [`write_eof`](Self::write_eof), [`Error::Busy`] over TLS. [`Error::InvalidInput`] for a client that does not know the
+    /// name to verify.
+    ///
+    /// # Cancel safety
+    ///
+    /// Given up during the handshake, the connection is aborted.
+    ///
+    /// # Differences from asyncio
+    ///
+    /// A client without a server name verifies the host of `open_connection`; asyncio verifies none.
+    #[cfg(feature = "tls")]
+    pub fn start_tls(&self, role: impl Into<crate::tls::TlsRole>) -> crate::tls::StartTls<'_> {
+        crate::tls::StartTls::new(&self.connection, role.into())
+    }
+
     /// Returns what is known under one of asyncio's names: `peername`, `sockname`, `socket`.
     ///
     /// For those who port: [`peer_addr`](Self::peer_addr) and its neighbours are typed.
@@ -198,9 +233,12 @@ impl AsyncWrite for StreamWriter {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.can_write_eof() {
+            self.connection.close();
+            return self.connection.poll_closed(cx).map_err(Into::into);
+        }
         self.connection.write_eof();
-        ready!(self.connection.poll_flushed(cx))?;
-        Poll::Ready(Ok(()))
+        self.connection.poll_flushed(cx).map_err(Into::into)
     }
 }
 

@@ -8,6 +8,8 @@ mod close;
 mod pump;
 mod read;
 mod splice;
+#[cfg(feature = "tls")]
+mod upgrade;
 mod write;
 
 use std::cell::RefCell;
@@ -29,6 +31,25 @@ pub(crate) use splice::{Spliced, Splicing};
 pub(crate) struct Info {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
+    /// The host that was connected to, by the name the program gave.
+    #[cfg(feature = "tls")]
+    pub(crate) host: Option<String>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsInfo>,
+}
+
+impl Info {
+    /// What is known of a plain connection.
+    pub(crate) fn plain(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
+        Self {
+            peer,
+            local,
+            #[cfg(feature = "tls")]
+            host: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
 }
 
 /// How far the connection is.
@@ -57,6 +78,9 @@ enum Fin {
 pub(crate) struct Connection {
     state: RefCell<State>,
     info: Info,
+    /// Set when TLS was started on a connection that began without.
+    #[cfg(feature = "tls")]
+    upgraded: std::cell::OnceCell<crate::tls::TlsInfo>,
 }
 
 struct State {
@@ -72,6 +96,8 @@ struct State {
     fin: Fin,
     /// `transport().pause_reading()`.
     paused_by_user: bool,
+    /// The peer has ended a stream that cannot be half open: close our side, too.
+    ends_with_peer: bool,
     /// Somebody else moves bytes on the link for now (`copy`), the pump must not read.
     borrowed: bool,
     writes_after_loss: u32,
@@ -118,6 +144,7 @@ impl Connection {
     /// Takes over a link and starts to pump.
     pub(crate) fn start(link: Box<dyn Link>, limit: usize, info: Info) -> Rc<Self> {
         let connection = Rc::new(Self::new(Some(link), limit, info));
+        connection.adopt_marks();
         rt::spawn_background(pump::pump(Rc::clone(&connection)));
         connection
     }
@@ -137,6 +164,7 @@ impl Connection {
             phase: Phase::Open,
             fin: Fin::None,
             paused_by_user: false,
+            ends_with_peer: false,
             borrowed: false,
             writes_after_loss: 0,
             reader: None,
@@ -148,7 +176,12 @@ impl Connection {
             on_lost: None,
             lingering: None,
         };
-        Self { state: RefCell::new(state), info }
+        Self {
+            state: RefCell::new(state),
+            info,
+            #[cfg(feature = "tls")]
+            upgraded: std::cell::OnceCell::new(),
+        }
     }
 
     pub(crate) fn info(&self) -> &Info {

@@ -17,13 +17,17 @@ pub(super) async fn pump(connection: Rc<Connection>) {
 
 impl Connection {
     /// Moves what can be moved; ready when the connection is lost (or only has to linger).
-    fn poll_pump(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let done = self.change(|state, after| {
+    fn poll_pump(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ends_with_peer = self.change(|state, after| {
             state.remember_pump(cx);
             state.pump_out(cx, after);
             state.pump_in(cx, after);
-            state.pump_close(cx, after)
+            std::mem::take(&mut state.ends_with_peer)
         });
+        if ends_with_peer {
+            self.close();
+        }
+        let done = self.change(|state, after| state.pump_close(cx, after));
         if done { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -57,7 +61,11 @@ impl State {
             }
         }
         if self.send.is_empty() {
-            after.wakers.append(&mut self.flushers);
+            match self.link.as_mut().map(|link| link.poll_flush(cx)) {
+                Some(Poll::Ready(Err(error))) => return self.lose(Some(error), after),
+                Some(Poll::Pending) => return,
+                Some(Poll::Ready(Ok(()))) | None => after.wakers.append(&mut self.flushers),
+            }
         }
         if self.fin == Fin::Wanted && self.send.is_empty() {
             self.fin = Fin::Sent; // W12
@@ -78,8 +86,10 @@ impl State {
             Poll::Pending => {}
             Poll::Ready(Err(error)) => self.lose(Some(error), after),
             Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
+                let both_ways = link.is_encrypted();
                 self.receive.feed_eof(); // W16: half closed, writing goes on
                 self.wake_reader(after);
+                self.ends_with_peer = both_ways; // T11: over TLS there is no half
             }
             Poll::Ready(Ok(bytes)) => {
                 self.receive.feed(bytes);

@@ -133,6 +133,19 @@ impl Connection {
         self.state.borrow().send.len()
     }
 
+    /// Whether one direction alone can be closed.
+    pub(crate) fn can_half_close(&self) -> bool {
+        !self.state.borrow().link.as_ref().is_some_and(|link| link.is_encrypted())
+    }
+
+    /// Takes the water marks that fit the link.
+    pub(super) fn adopt_marks(&self) {
+        #[cfg(feature = "tls")]
+        if !self.can_half_close() {
+            self.state.borrow_mut().send.use_tls_marks();
+        }
+    }
+
     pub(crate) fn marks(&self) -> WaterMarks {
         self.state.borrow().send.marks()
     }

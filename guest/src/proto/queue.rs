@@ -20,6 +20,8 @@ pub(crate) struct SendQueue {
     marks: WaterMarks,
     /// Above the high mark, and not yet back at the low one.
     paused: bool,
+    /// Whether the high mark itself is too much, as asyncio has it over TLS (D02).
+    inclusive: bool,
 }
 
 /// When `drain` starts to wait (above `high`) and when it stops (at or below `low`).
@@ -49,7 +51,7 @@ impl Default for WaterMarks {
 
 impl SendQueue {
     pub(crate) fn new() -> Self {
-        Self { data: BytesMut::new(), marks: WaterMarks::default(), paused: false }
+        Self { data: BytesMut::new(), marks: WaterMarks::default(), paused: false, inclusive: false }
     }
 
     /// Accepts bytes.
@@ -101,8 +103,16 @@ impl SendQueue {
         self.pause_if_high();
     }
 
+    /// Takes the marks of TLS, which are higher (D11).
+    #[cfg(feature = "tls")]
+    pub(crate) fn use_tls_marks(&mut self) {
+        self.inclusive = true;
+        self.set_marks(WaterMarks { low: 128 * 1024, high: 512 * 1024 });
+    }
+
     fn pause_if_high(&mut self) {
-        if self.data.len() > self.marks.high {
+        let len = self.data.len();
+        if len > self.marks.high || (self.inclusive && len == self.marks.high) {
             self.paused = true;
         }
     }

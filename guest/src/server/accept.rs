@@ -12,17 +12,63 @@ use crate::error::Result;
 use crate::reader::StreamReader;
 use crate::report::{Report, guard, report};
 use crate::rt::{self, JoinHandle};
-use crate::sys::Accepted;
+use crate::sys::{Accepted, Link};
+#[cfg(feature = "tls")]
+use crate::tls::{Timeouts, TlsAcceptor, TlsInfo};
 use crate::writer::StreamWriter;
 
 /// How long to wait after a failed accept (too many open files, say) before trying again: 1 second.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// What every accepted connection gets.
+#[derive(Clone)]
+pub(super) struct Accepting {
+    pub(super) limit: usize,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<(TlsAcceptor, Timeouts)>,
+}
+
+impl Accepting {
+    /// Starts a connection and its handler, over TLS behind a handshake in a task of its own.
+    fn welcome<H: Handler<K>, K: 'static>(
+        &self,
+        shared: &Rc<Shared>,
+        handler: &Rc<H>,
+        link: Box<dyn Link>,
+        info: Info,
+    ) {
+        #[cfg(feature = "tls")]
+        if let Some((acceptor, timeouts)) = self.tls.clone() {
+            let (this, shared, handler) = (self.clone(), Rc::clone(shared), Rc::clone(handler));
+            drop(rt::spawn(async move {
+                match secure(link, &acceptor, timeouts).await {
+                    Ok((link, tls)) => this.start(&shared, &*handler, link, Info { tls: Some(tls), ..info }),
+                    Err(error) => report(&Report::HandshakeFailed { peer: info.peer, error }), // T07
+                }
+            }));
+            return;
+        }
+        self.start(shared, &**handler, link, info);
+    }
+
+    fn start<H: Handler<K>, K>(&self, shared: &Rc<Shared>, handler: &H, link: Box<dyn Link>, info: Info) {
+        let peer = info.peer;
+        let connection = Connection::start(link, self.limit, info);
+        shared.attend(&connection);
+        call(handler, connection, peer);
+    }
+}
+
+#[cfg(feature = "tls")]
+async fn secure(link: Box<dyn Link>, acceptor: &TlsAcceptor, timeouts: Timeouts) -> Result<(Box<dyn Link>, TlsInfo)> {
+    crate::tls::handshake(link, acceptor.session()?, timeouts).await
+}
+
 /// Accepts until the server is closed.
 pub(super) fn serve<H: Handler<K>, K: 'static>(
     shared: Rc<Shared>,
     index: usize,
-    limit: usize,
+    accepting: Accepting,
     handler: Rc<H>,
 ) -> JoinHandle<()> {
     rt::spawn(async move {
@@ -31,10 +77,8 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
         while let Some(accepted) = next(&shared, index).await {
             match accepted {
                 Ok(Accepted::Connection(link, peer, local)) => {
-                    let info = Info { peer, local };
-                    let connection = Connection::start(link, limit, info);
-                    shared.attend(&connection);
-                    call(&*handler, connection, peer);
+                    let info = Info::plain(peer, local);
+                    accepting.welcome(&shared, &handler, link, info);
                 }
                 Ok(Accepted::Vanished) => {} // S39
                 Err(error) => {

@@ -8,10 +8,12 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+#[cfg(feature = "tls")]
+use std::time::Duration;
 
 use slab::Slab;
 
-use super::accept::serve;
+use super::accept::{Accepting, serve};
 use super::handler::Handler;
 use super::{Phase, Server, Shared};
 use crate::error::{Error, Result};
@@ -20,6 +22,8 @@ use crate::proto::buffer::DEFAULT_LIMIT;
 use crate::resolve::resolve_with;
 use crate::socket::ListeningSocket;
 use crate::sys::Listener;
+#[cfg(feature = "tls")]
+use crate::tls::{TlsAcceptor, TlsArguments};
 
 /// Starts a server that calls `handler` for each connection, like `asyncio.start_server`.
 ///
@@ -96,6 +100,8 @@ where
         reuse_port: None,
         keep_alive: None,
         start_serving: true,
+        #[cfg(feature = "tls")]
+        tls: TlsArguments::default(),
         kind: PhantomData,
     }
 }
@@ -115,6 +121,8 @@ pub struct StartServer<H, K> {
     reuse_port: Option<bool>,
     keep_alive: Option<KeepAlive>,
     start_serving: bool,
+    #[cfg(feature = "tls")]
+    tls: TlsArguments<TlsAcceptor>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -178,6 +186,11 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
         let limit = check_limit(self.limit)?; // R03
         let port = self.port.clone()?;
         self.check_options()?;
+        let accepting = Accepting {
+            limit,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone().check()?,
+        };
         let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let listeners = match self.socket.take() {
             Some(_) if self.hosts.is_some() || port.is_some() => {
@@ -195,7 +208,9 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             phase: Cell::new(Phase::Bound),
             listeners: RefCell::new(listeners.into_iter().map(Some).collect()),
             addresses,
-            serve: RefCell::new(Some(Box::new(move |shared, index| serve(shared, index, limit, Rc::clone(&handler))))),
+            serve: RefCell::new(Some(Box::new(move |shared, index| {
+                serve(shared, index, accepting.clone(), Rc::clone(&handler))
+            }))),
             accepting: RefCell::default(),
             connections: RefCell::new(Slab::new()),
             waiters: RefCell::default(),
@@ -270,6 +285,27 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             }
         }
         Ok(addresses)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<H: Handler<K>, K: 'static> StartServer<H, K> {
+    /// Speaks TLS. A handshake that fails never reaches the handler; the [report hook](crate::set_report_hook) is told.
+    pub fn tls(mut self, acceptor: TlsAcceptor) -> Self {
+        self.tls.config = Some(acceptor);
+        self
+    }
+
+    /// Sets how long a TLS handshake may take: 60 seconds by default.
+    pub fn tls_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.tls.handshake_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long the TLS goodbye may take: 30 seconds by default.
+    pub fn tls_shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.tls.shutdown_timeout = Some(timeout);
+        self
     }
 }
 

@@ -47,6 +47,16 @@ pub(crate) trait Link: fmt::Debug + Any {
     /// Hands over some of `data`, which is not empty; says how much.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>>;
 
+    /// Completes when nothing is held back in this link itself.
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether this is TLS: it ends both directions together, and none alone.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
     /// Sends the end of the stream behind everything that was handed over.
     fn shutdown_send(&mut self) -> Result<()>;
 

@@ -1,6 +1,9 @@
 //! What several test files need.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[cfg(feature = "tls-ring")]
+pub(crate) mod tls;
+
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;

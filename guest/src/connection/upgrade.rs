@@ -1,0 +1,109 @@
+//! `start_tls`: from plaintext to TLS in place.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_lite::future::or;
+
+use super::{Connection, Fin};
+use crate::error::{Error, Result};
+use crate::proto::tls::Session;
+use crate::sys::Link;
+use crate::tls::{self, Timeouts, TlsInfo};
+
+impl Connection {
+    /// What is known of TLS, from the beginning or since the upgrade.
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+        self.info.tls.as_ref().or_else(|| self.upgraded.get())
+    }
+
+    /// Does the handshake on this connection and goes on over TLS. What the peer sent already goes to a server's engine, and is
+    /// an error for a client: it may have been injected (U08, U09).
+    pub(crate) async fn start_tls(
+        self: &Rc<Self>,
+        session: Session,
+        is_client: bool,
+        timeouts: Timeouts,
+    ) -> Result<()> {
+        if self.tls().is_some() {
+            return Err(Error::Busy("this connection speaks TLS already".into())); // U12
+        }
+        if self.state.borrow().fin != Fin::None {
+            return Err(Error::WriteAfterEof("start_tls")); // U11
+        }
+        self.drain().await?; // U02
+        let upgrade = Upgrade::begin(self);
+        poll_fn(|cx| self.poll_flushed(cx)).await?;
+        let (link, received) = upgrade.take()?;
+        let mut session = session;
+        if !received.is_empty() {
+            if is_client {
+                let text = "data arrived in the clear before TLS was started: somebody may have injected it";
+                return Err(upgrade.fail(Error::io(std::io::ErrorKind::InvalidData, text)));
+            }
+            session.feed(received);
+        }
+        let lost = async {
+            // How it ended is for `wait_closed` to tell.
+            let _ = poll_fn(|cx| self.poll_closed(cx)).await;
+            Err(Error::connection_lost()) // T06
+        };
+        match or(tls::handshake(link, session, timeouts), lost).await {
+            Ok((link, info)) => upgrade.finish(link, info),
+            Err(error) => Err(upgrade.fail(error)), // U06
+        }
+    }
+}
+
+/// A connection while it is upgraded: nothing is read (U10). Dropped in the middle, the connection is over.
+struct Upgrade<'a> {
+    connection: &'a Rc<Connection>,
+}
+
+impl<'a> Upgrade<'a> {
+    fn begin(connection: &'a Rc<Connection>) -> Self {
+        connection.state.borrow_mut().borrowed = true;
+        Self { connection }
+    }
+
+    /// Takes the link out, with what was read ahead.
+    fn take(&self) -> Result<(Box<dyn Link>, Bytes)> {
+        let mut state = self.connection.state.borrow_mut();
+        let received = state.receive.take_all();
+        let link = state.link.take().filter(|_| matches!(state.phase, super::Phase::Open));
+        Ok((link.ok_or_else(Error::connection_lost)?, received))
+    }
+
+    fn finish(self, link: Box<dyn Link>, info: TlsInfo) -> Result<()> {
+        let connection = Rc::clone(self.connection);
+        std::mem::forget(self);
+        connection.change(|state, after| {
+            if state.is_closing() {
+                after.link = Some(link);
+                return Err(Error::connection_lost());
+            }
+            state.link = Some(link);
+            state.borrowed = false;
+            state.send.use_tls_marks(); // U07
+            state.wake_pump(after);
+            Ok(())
+        })?;
+        // Set once: a second upgrade is refused.
+        let _ = connection.upgraded.set(info);
+        Ok(())
+    }
+
+    fn fail(self, error: Error) -> Error {
+        let connection = Rc::clone(self.connection);
+        std::mem::forget(self);
+        connection.change(|state, after| state.lose(Some(error.clone()), after));
+        error
+    }
+}
+
+impl Drop for Upgrade<'_> {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}

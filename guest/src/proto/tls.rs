@@ -1,0 +1,186 @@
+//! TLS as bytes in, bytes out: a rustls connection without any I/O.
+//!
+//! The only file that drives rustls; its interface is what rustls 0.24 will offer anyway, so that change costs one file.
+//! The session never holds more plaintext than one piece of ciphertext gave, and never more ciphertext than
+//! [`MAX_PENDING`] and one piece of plaintext: whoever feeds it waits for room on either side.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+
+use crate::error::{Error, Result};
+
+/// With so much ciphertext waiting, no more plaintext is accepted, in bytes.
+const MAX_PENDING: usize = 64 * 1024;
+
+/// So much plaintext is encrypted at once, in bytes: four records, so that a long write leaves the loop to others.
+pub(crate) const PIECE: usize = 64 * 1024;
+
+/// One side of a TLS connection.
+pub(crate) struct Session {
+    tls: Connection,
+    /// Ciphertext that arrived and was not looked at yet.
+    incoming: Bytes,
+    /// Ciphertext to be sent.
+    outgoing: BytesMut,
+    /// The peer has said `close_notify`.
+    closed_by_peer: bool,
+    /// The stream ended without that: somebody may have cut it.
+    truncated: bool,
+    closing: bool,
+}
+
+/// What can be taken from a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Plaintext.
+    Data(Bytes),
+    /// The end of the stream.
+    End,
+    /// Nothing without more ciphertext.
+    NeedsMore,
+}
+
+impl Session {
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self> {
+        ClientConnection::new(config, name).map(|tls| Self::new(tls.into())).map_err(Error::from)
+    }
+
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self> {
+        ServerConnection::new(config).map(|tls| Self::new(tls.into())).map_err(Error::from)
+    }
+
+    fn new(mut tls: Connection) -> Self {
+        tls.set_buffer_limit(None); // bounded by who feeds it
+        Self {
+            tls,
+            incoming: Bytes::new(),
+            outgoing: BytesMut::new(),
+            closed_by_peer: false,
+            truncated: false,
+            closing: false,
+        }
+    }
+
+    /// The connection behind it, for what it knows.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.tls
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    /// Whether the stream ended without `close_notify`.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Takes the next step of the handshake that the ciphertext here allows; false when it needs more.
+    pub(crate) fn step(&mut self) -> Result<bool> {
+        if self.incoming.is_empty() {
+            return Ok(false);
+        }
+        self.process()?;
+        Ok(true)
+    }
+
+    // ------------------------------------------------------------------ receiving
+
+    /// Takes ciphertext; call [`receive`](Self::receive) until it needs more before the next.
+    pub(crate) fn feed(&mut self, ciphertext: Bytes) {
+        self.incoming = ciphertext;
+    }
+
+    /// Takes the end of the ciphertext.
+    pub(crate) fn feed_eof(&mut self) {
+        self.truncated = !self.closed_by_peer;
+    }
+
+    /// Decrypts up to the next plaintext.
+    pub(crate) fn receive(&mut self) -> Result<Received> {
+        loop {
+            if let Some(data) = self.take_plaintext()? {
+                return Ok(Received::Data(data));
+            }
+            if self.closed_by_peer || self.truncated {
+                return Ok(Received::End);
+            }
+            if self.incoming.is_empty() {
+                return Ok(Received::NeedsMore);
+            }
+            self.process()?;
+        }
+    }
+
+    /// Feeds the engine what it takes, and collects what it answers (an alert too, before its error is told).
+    fn process(&mut self) -> Result<()> {
+        let mut input = (&mut self.incoming).reader();
+        let read = self.tls.read_tls(&mut input);
+        let state = self.tls.process_new_packets();
+        self.collect();
+        let state = state?;
+        read.map_err(Error::from)?;
+        self.closed_by_peer |= state.peer_has_closed();
+        Ok(())
+    }
+
+    fn take_plaintext(&mut self) -> Result<Option<Bytes>> {
+        let mut plaintext = Vec::new();
+        match self.tls.reader().read_to_end(&mut plaintext) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok((!plaintext.is_empty()).then(|| plaintext.into()))
+    }
+
+    // ------------------------------------------------------------------ sending
+
+    /// Encrypts some of `plaintext` and says how much; 0 while too much ciphertext waits.
+    pub(crate) fn send(&mut self, plaintext: &[u8]) -> Result<usize> {
+        if self.outgoing.len() >= MAX_PENDING {
+            return Ok(0);
+        }
+        let piece = &plaintext[..plaintext.len().min(PIECE)];
+        let n = self.tls.writer().write(piece)?;
+        self.collect();
+        Ok(n)
+    }
+
+    /// Says `close_notify`, once.
+    pub(crate) fn close(&mut self) {
+        if !self.closing {
+            self.closing = true;
+            self.tls.send_close_notify();
+            self.collect();
+        }
+    }
+
+    /// The ciphertext to be sent.
+    pub(crate) fn ciphertext(&mut self) -> &[u8] {
+        self.collect();
+        &self.outgoing
+    }
+
+    /// Notes that `n` bytes of it are sent.
+    pub(crate) fn sent(&mut self, n: usize) {
+        self.outgoing.advance(n);
+        if self.outgoing.is_empty() {
+            self.outgoing = BytesMut::new();
+        }
+    }
+
+    fn collect(&mut self) {
+        let mut output = (&mut self.outgoing).writer();
+        while self.tls.wants_write() {
+            // Writing to memory does not fail; what is wrong with the connection is told by the next read.
+            if self.tls.write_tls(&mut output).is_err() {
+                return;
+            }
+        }
+    }
+}

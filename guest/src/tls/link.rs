@@ -1,0 +1,146 @@
+//! A [`Link`] that encrypts what goes through another.
+
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Timeouts, TlsInfo};
+use crate::error::{Error, Result};
+use crate::proto::tls::{Received, Session};
+use crate::rt::time::{Instant, Sleep, sleep_until, timeout};
+use crate::rt::yield_now;
+use crate::sys::Link;
+
+/// An established TLS connection.
+pub(crate) struct TlsLink {
+    inner: Box<dyn Link>,
+    session: Session,
+    shutdown_timeout: Duration,
+    /// Runs from our `close_notify` on.
+    goodbye: Option<Sleep>,
+    info: Option<TlsInfo>,
+}
+
+/// Does the handshake over `inner`.
+pub(crate) async fn handshake(
+    inner: Box<dyn Link>,
+    session: Session,
+    timeouts: Timeouts,
+) -> Result<(Box<dyn Link>, TlsInfo)> {
+    let link = TlsLink { inner, session, shutdown_timeout: timeouts.shutdown, goodbye: None, info: None };
+    timeout(timeouts.handshake, link.shake_hands()).await.unwrap_or_else(|_| {
+        let text = format!(
+            "TLS handshake is taking longer than {} seconds: aborting the connection",
+            timeouts.handshake.as_secs_f64()
+        );
+        Err(Error::io(ErrorKind::ConnectionAborted, text)) // T03
+    })
+}
+
+impl TlsLink {
+    async fn shake_hands(mut self) -> Result<(Box<dyn Link>, TlsInfo)> {
+        loop {
+            let sent = poll_fn(|cx| self.poll_flush_ciphertext(cx)).await;
+            if !self.session.is_handshaking() {
+                sent?;
+                let info = TlsInfo::of(self.session.connection());
+                self.info = Some(info.clone());
+                return Ok((Box::new(self), info));
+            }
+            match self.session.step() {
+                // A step may be a millisecond of arithmetic: the others go first.
+                Ok(true) => yield_now().await,
+                Ok(false) => {
+                    let ciphertext = poll_fn(|cx| self.inner.poll_recv(cx)).await?;
+                    if ciphertext.is_empty() {
+                        return Err(Error::io(ErrorKind::ConnectionReset, "the peer left during the TLS handshake")); // T04
+                    }
+                    self.session.feed(ciphertext);
+                }
+                Err(error) => {
+                    // The alert that tells the peer why; it may have left already.
+                    let _ = poll_fn(|cx| self.poll_flush_ciphertext(cx)).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn poll_flush_ciphertext(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while !self.session.ciphertext().is_empty() {
+            let n = ready!(self.inner.poll_send(cx, self.session.ciphertext()))?;
+            self.session.sent(n);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Link for TlsLink {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
+        loop {
+            let received = self.session.receive();
+            // Answers of the engine (tickets, key updates, alerts) go out when there is room.
+            if let Poll::Ready(Err(error)) = self.poll_flush_ciphertext(cx) {
+                return Poll::Ready(Err(error));
+            }
+            match received? {
+                Received::Data(data) => return Poll::Ready(Ok(data)),
+                Received::End => return Poll::Ready(Ok(Bytes::new())),
+                Received::NeedsMore => {}
+            }
+            let ciphertext = ready!(self.inner.poll_recv(cx))?;
+            if ciphertext.is_empty() {
+                self.session.feed_eof(); // T13
+                if let Some(info) = &self.info {
+                    info.0.truncated.set(self.session.is_truncated());
+                }
+            } else {
+                self.session.feed(ciphertext);
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        ready!(self.poll_flush_ciphertext(cx))?;
+        let n = self.session.send(data)?;
+        if let Poll::Ready(Err(error)) = self.poll_flush_ciphertext(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush_ciphertext(cx)
+    }
+
+    fn shutdown_send(&mut self) -> Result<()> {
+        Err(Error::Unsupported("TLS cannot close one direction alone".into())) // W15
+    }
+
+    fn is_encrypted(&self) -> bool {
+        true
+    }
+
+    /// Says goodbye, waits for the peer's, then closes what is below (T09–T11).
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.session.close();
+        let timer = self.goodbye.get_or_insert_with(|| sleep_until(Instant::now() + self.shutdown_timeout));
+        if Pin::new(timer).poll(cx).is_ready() {
+            return Poll::Ready(Err(Error::io(ErrorKind::TimedOut, "TLS shutdown timed out"))); // T10
+        }
+        ready!(self.poll_flush_ciphertext(cx))?;
+        // Data that still arrives is nobody's any more (T15).
+        while !ready!(self.poll_recv(cx))?.is_empty() {}
+        self.inner.poll_close(cx)
+    }
+}
+
+impl std::fmt::Debug for TlsLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsLink").field("truncated", &self.session.is_truncated()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! Certificates for the TLS tests.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use wasi_streams::{TlsAcceptor, TlsConnector};
+
+/// A certificate authority.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        Self::named("test authority")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn connector(&self) -> TlsConnector {
+        TlsConnector::builder().roots_pem(self.0.pem()).build().unwrap()
+    }
+
+    pub(crate) fn acceptor(&self, name: &str) -> TlsAcceptor {
+        self.acceptor_with(name, |_| {})
+    }
+
+    pub(crate) fn acceptor_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        TlsAcceptor::builder(certificate.pem(), key.serialize_pem()).build().unwrap()
+    }
+}
