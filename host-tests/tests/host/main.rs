@@ -8,6 +8,7 @@ mod eyeballs;
 mod freeze;
 mod half_close;
 mod harness;
+mod imports;
 mod livelock;
 mod loopback;
 mod no_loss;
