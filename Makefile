@@ -47,7 +47,7 @@ test-native: ## tests that need no WebAssembly: the library on its simulated net
 	$(say) 'test-native: the library and the examples'
 	cargo test --locked -p $(GUEST) -p wasi-streams-examples
 	$(say) 'test-native: TLS'
-	cargo test --locked -p $(GUEST) --features tls-ring --test tls --test start_tls
+	cargo test --locked -p $(GUEST) --features tls-ring --lib --test tls --test start_tls
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
 

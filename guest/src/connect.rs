@@ -247,6 +247,17 @@ impl OpenConnection {
         self
     }
 
+    /// Speaks TLS as Python's `ssl=True` does: trusts the default certificate authorities (see
+    /// [`TlsConnector::builder`]) and verifies the name of the host.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ConnectorBuilder::build`](crate::ConnectorBuilder::build).
+    #[cfg(feature = "tls-ring")]
+    pub fn tls_default(self) -> Result<Self> {
+        Ok(self.tls(TlsConnector::builder().build()?))
+    }
+
     /// Sets the name that the certificate must have, instead of the host's.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());

@@ -43,7 +43,7 @@
 //! The feature `tls-ring` adds `.tls(…)` to [`open_connection()`] and [`start_server()`], by rustls with ring, which needs a C
 //! compiler (for components a clang that knows wasm); `tls` alone leaves the cryptography provider to the program. Without
 //! them the crate needs no C compiler and has no TLS names. `StreamWriter::start_tls` upgrades a connection in place.
-//! Servers that ask for certificates are not there yet.
+//! It is new: tested natively with both ends ours, not yet against other implementations.
 //!
 //! # Panics
 //!

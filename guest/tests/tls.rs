@@ -9,7 +9,10 @@ use std::rc::Rc;
 use common::tls::Authority;
 use common::{pattern, secs, settle, simulate, take_reports};
 use rcgen::date_time_ymd;
-use wasi_streams::{Error, Instant, Report, StreamReader, StreamWriter, TlsErrorKind, open_connection, start_server};
+use wasi_streams::{
+    Error, Instant, Report, StreamReader, StreamWriter, TlsAcceptor, TlsConnector, TlsErrorKind, open_connection,
+    spawn, start_server,
+};
 
 const NAME: &str = "server.test";
 
@@ -209,6 +212,107 @@ fn t08_a_stalled_handshake_blocks_nobody() {
         drop(stalled);
         settle().await;
         take_reports();
+    });
+}
+
+#[test]
+fn t18_client_certificates_and_application_protocols_are_negotiated() {
+    simulate(async |_net| {
+        let ca = Authority::new();
+        let (chain, key) = ca.identity("client.test", |_| {});
+        let acceptor = |ca: &Authority, required: bool| {
+            let (chain, key) = ca.identity(NAME, |_| {});
+            let builder = TlsAcceptor::builder(chain, key).alpn(["h2", "echo"]);
+            let builder = if required {
+                builder.require_client_certificates(ca.pem())
+            } else {
+                builder.request_client_certificates(ca.pem())
+            };
+            builder.build().unwrap()
+        };
+        let bare = || TlsConnector::builder().roots_pem(ca.pem()).alpn(["echo"]);
+        for (required, identity, answered) in
+            [(true, true, true), (false, true, true), (false, false, true), (true, false, false)]
+        {
+            let server = start_server(echo, "127.0.0.1", 0).tls(acceptor(&ca, required)).await.unwrap();
+            let address = server.sockets()[0];
+            let connector = if identity { bare().identity_pem(&chain, &key) } else { bare() }.build().unwrap();
+            let (mut reader, writer) =
+                open_connection(address.ip(), address.port()).tls(connector).server_name(NAME).await.unwrap();
+            assert_eq!(writer.tls().unwrap().alpn(), Some(&b"echo"[..]));
+            writer.write("hello").unwrap();
+            let answer = reader.readexactly(5).await;
+            assert_eq!(answer.is_ok(), answered, "{required} {identity}: {answer:?}");
+            writer.close();
+            let _ = writer.wait_closed().await;
+        }
+    });
+}
+
+#[test]
+fn verification_is_off_only_by_a_name_that_says_so() {
+    simulate(async |_net| {
+        let server = start_server(echo, "127.0.0.1", 0).tls(Authority::new().acceptor(NAME)).await.unwrap();
+        let address = server.sockets()[0];
+        let connector = TlsConnector::builder().dangerous_without_verification().build().unwrap();
+        let (_reader, writer) = open_connection(address.ip(), address.port()).tls(connector).await.unwrap();
+        writer.close();
+        writer.wait_closed().await.unwrap();
+    });
+}
+
+#[test]
+fn a_second_connection_resumes_the_session_of_the_first() {
+    simulate(async |_net| {
+        let ca = Authority::new();
+        let server = start_server(echo, "127.0.0.1", 0).tls(ca.acceptor(NAME)).await.unwrap();
+        let (address, connector) = (server.sockets()[0], ca.connector());
+        for resumed in [false, true] {
+            let connect = open_connection(address.ip(), address.port()).tls(connector.clone()).server_name(NAME);
+            let (mut reader, writer) = connect.await.unwrap();
+            assert_eq!(writer.tls().unwrap().resumed(), resumed);
+            writer.write("x").unwrap();
+            assert_eq!(reader.readexactly(1).await.unwrap(), "x"); // the ticket has come by now
+            writer.close();
+            writer.wait_closed().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn builders_show_no_keys() {
+    let (chain, key) = Authority::new().identity(NAME, |_| {});
+    let acceptor = format!("{:?}", TlsAcceptor::builder(&chain, &key));
+    let connector = format!("{:?}", TlsConnector::builder().identity_pem(&chain, &key));
+    assert!(acceptor.len() < 100 && connector.len() < 100, "{acceptor} {connector}");
+}
+
+#[test]
+fn t08_a_storm_of_handshakes_leaves_turns_to_established_connections() {
+    simulate(async |_net| {
+        let ca = Authority::new();
+        let server = start_server(echo, "127.0.0.1", 0).tls(ca.acceptor(NAME)).await.unwrap();
+        let address = server.sockets()[0];
+        let connector = ca.connector();
+        let connect = move || {
+            let connector = connector.clone();
+            async move { open_connection(address.ip(), address.port()).tls(connector).server_name(NAME).await.unwrap() }
+        };
+        let (mut reader, writer) = connect().await;
+        let storm: Vec<_> = (0..50).map(|_| spawn(connect())).collect();
+        let mut echoes = 0;
+        while storm.iter().any(|handshake| !handshake.is_finished()) {
+            writer.write("still here").unwrap();
+            assert_eq!(reader.readexactly(10).await.unwrap(), "still here");
+            echoes += 1;
+        }
+        // Each of the 50 takes a few steps on either side, one of them a turn; an echo takes a few turns.
+        assert!(echoes >= 10, "{echoes} echoes during 50 handshakes");
+        for handshake in storm {
+            handshake.await.unwrap().1.close();
+        }
+        writer.close();
+        writer.wait_closed().await.unwrap();
     });
 }
 

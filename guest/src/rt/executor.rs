@@ -102,6 +102,7 @@ pub(super) struct Executor {
     /// How many more operations the task that runs may complete without waiting.
     budget: Cell<u32>,
     polls_in_turn: Cell<usize>,
+    turns: Cell<u64>,
     turns_since_look: Cell<u32>,
     pub(super) timers: RefCell<Timers>,
     pub(super) running: Cell<bool>,
@@ -117,6 +118,7 @@ impl Executor {
             deferred: RefCell::default(),
             budget: Cell::new(BUDGET),
             polls_in_turn: Cell::new(0),
+            turns: Cell::new(0),
             turns_since_look: Cell::new(0),
             timers: RefCell::default(),
             running: Cell::new(false),
@@ -183,6 +185,7 @@ impl Executor {
     /// at most until `deadline`.
     pub(super) fn end_turn(&self, deadline: Option<u64>) {
         self.polls_in_turn.set(0);
+        self.turns.set(self.turns.get() + 1);
         let busy = !self.queue.is_empty() || !self.deferred.borrow().is_empty();
         if busy {
             self.turns_since_look.set(self.turns_since_look.get() + 1);
@@ -255,6 +258,12 @@ pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
             Poll::Pending
         }
     }
+}
+
+/// Numbers the turns of the loop, for work that is rationed by them.
+#[cfg(feature = "tls")]
+pub(crate) fn turn() -> u64 {
+    super::executor().map_or(0, |executor| executor.turns.get())
 }
 
 /// Wakes `waker` in the next turn of the loop, after everything that is ready now.

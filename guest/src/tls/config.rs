@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::dangerous::TrustAnybody;
+use super::{pem, roots};
 use crate::error::{Error, Result};
 use crate::proto::tls::Session;
 
@@ -18,7 +20,26 @@ use crate::proto::tls::Session;
 pub struct TlsConnector(Arc<ClientConfig>);
 
 impl TlsConnector {
-    /// Starts a configuration: trusts the web's certificate authorities unless others are given.
+    /// Starts a configuration.
+    ///
+    /// Trusted are the certificate authorities in the files that the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    /// name, else those of the web (bundled), unless the program gives its own.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wasi_streams::{TlsConnector, open_connection, run};
+    ///
+    /// run(async {
+    ///     let connector = TlsConnector::builder().alpn(["http/1.1"]).build()?;
+    ///     let (mut reader, writer) = open_connection("example.org", 443).tls(connector).await?;
+    ///     writer.write("HEAD / HTTP/1.0\r\nHost: example.org\r\n\r\n")?;
+    ///     println!("{:?}", reader.readline().await?);
+    ///     writer.close();
+    ///     writer.wait_closed().await
+    /// })
+    /// # .unwrap()
+    /// ```
     #[cfg(feature = "tls-ring")]
     pub fn builder() -> ConnectorBuilder {
         Self::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -26,7 +47,7 @@ impl TlsConnector {
 
     /// Starts a configuration with a cryptography provider of the caller's.
     pub fn builder_with_provider(provider: Arc<CryptoProvider>) -> ConnectorBuilder {
-        ConnectorBuilder { provider, roots: None, identity: None, alpn: Vec::new() }
+        ConnectorBuilder { provider, roots: None, identity: None, alpn: Vec::new(), verify: true }
     }
 }
 
@@ -49,13 +70,20 @@ impl fmt::Debug for TlsConnector {
 }
 
 /// The parts of a [`TlsConnector`].
-#[derive(Debug)]
 #[must_use]
 pub struct ConnectorBuilder {
     provider: Arc<CryptoProvider>,
     roots: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
     alpn: Vec<Vec<u8>>,
+    verify: bool,
+}
+
+impl fmt::Debug for ConnectorBuilder {
+    /// Shows no keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectorBuilder").field("verify", &self.verify).finish_non_exhaustive()
+    }
 }
 
 impl ConnectorBuilder {
@@ -77,22 +105,34 @@ impl ConnectorBuilder {
         self
     }
 
+    /// Accepts any certificate of anybody for any name: whoever is on the way can read and change everything.
+    pub fn dangerous_without_verification(mut self) -> Self {
+        self.verify = false;
+        self
+    }
+
     /// Checks everything and makes the connector.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] for PEM without a certificate or key, or with broken ones; [`Error::Tls`] for a certificate
-    /// and key that do not belong together.
+    /// [`Error::InvalidInput`] for PEM without a certificate or key, or with broken ones, naming the file where there is one;
+    /// [`Error::Io`] for a file of `SSL_CERT_FILE` or `SSL_CERT_DIR` that cannot be read; [`Error::Tls`] for a certificate and key
+    /// that do not belong together.
     pub fn build(self) -> Result<TlsConnector> {
-        let roots = match &self.roots {
-            Some(pem) => roots_from_pem(pem)?,
-            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-        };
+        let provider = prefer_chacha(self.provider);
         let builder =
-            ClientConfig::builder_with_provider(prefer_chacha(self.provider)).with_safe_default_protocol_versions()?;
-        let builder = builder.with_root_certificates(roots);
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = if self.verify {
+            let roots = match &self.roots {
+                Some(text) => roots_from_pem(text)?,
+                None => roots::default_roots(|name| std::env::var_os(name))?,
+            };
+            builder.with_root_certificates(roots)
+        } else {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnybody(provider)))
+        };
         let mut config = match &self.identity {
-            Some((chain, key)) => builder.with_client_auth_cert(chain_from_pem(chain)?, key_from_pem(key)?)?,
+            Some((chain, key)) => builder.with_client_auth_cert(pem::certificates(chain)?, pem::private_key(key)?)?,
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn;
@@ -118,7 +158,7 @@ impl TlsAcceptor {
         key: impl AsRef<[u8]>,
     ) -> AcceptorBuilder {
         let (chain, key) = (chain.as_ref().to_vec(), key.as_ref().to_vec());
-        AcceptorBuilder { provider, chain, key, alpn: Vec::new() }
+        AcceptorBuilder { provider, chain, key, alpn: Vec::new(), clients: None }
     }
 }
 
@@ -141,13 +181,21 @@ impl fmt::Debug for TlsAcceptor {
 }
 
 /// The parts of a [`TlsAcceptor`].
-#[derive(Debug)]
 #[must_use]
 pub struct AcceptorBuilder {
     provider: Arc<CryptoProvider>,
     chain: Vec<u8>,
     key: Vec<u8>,
     alpn: Vec<Vec<u8>>,
+    /// The authorities of client certificates, and whether a client must have one.
+    clients: Option<(Vec<u8>, bool)>,
+}
+
+impl fmt::Debug for AcceptorBuilder {
+    /// Shows no keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptorBuilder").finish_non_exhaustive()
+    }
 }
 
 impl AcceptorBuilder {
@@ -157,16 +205,39 @@ impl AcceptorBuilder {
         self
     }
 
+    /// Asks clients for a certificate of one of these authorities (PEM), and refuses those without.
+    pub fn require_client_certificates(mut self, roots: impl AsRef<[u8]>) -> Self {
+        self.clients = Some((roots.as_ref().to_vec(), true));
+        self
+    }
+
+    /// Asks clients for a certificate of one of these authorities (PEM), and serves those without one, too.
+    pub fn request_client_certificates(mut self, roots: impl AsRef<[u8]>) -> Self {
+        self.clients = Some((roots.as_ref().to_vec(), false));
+        self
+    }
+
     /// Checks everything and makes the acceptor.
     ///
     /// # Errors
     ///
     /// As [`ConnectorBuilder::build`].
     pub fn build(self) -> Result<TlsAcceptor> {
+        let provider = prefer_chacha(self.provider);
         let builder =
-            ServerConfig::builder_with_provider(prefer_chacha(self.provider)).with_safe_default_protocol_versions()?;
-        let builder = builder.with_no_client_auth();
-        let mut config = builder.with_single_cert(chain_from_pem(&self.chain)?, key_from_pem(&self.key)?)?;
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = match &self.clients {
+            None => builder.with_no_client_auth(),
+            Some((roots, required)) => {
+                let roots = Arc::new(roots_from_pem(roots)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
+                let verifier = verifier.build();
+                builder
+                    .with_client_cert_verifier(verifier.map_err(|error| Error::InvalidInput(error.to_string().into()))?)
+            }
+        };
+        let mut config = builder.with_single_cert(pem::certificates(&self.chain)?, pem::private_key(&self.key)?)?;
         config.alpn_protocols = self.alpn;
         // The guest has no instructions for AES: what it prefers counts, also against the client's order.
         config.ignore_client_order = true;
@@ -182,24 +253,10 @@ fn prefer_chacha(provider: Arc<CryptoProvider>) -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-fn roots_from_pem(pem: &[u8]) -> Result<RootCertStore> {
+fn roots_from_pem(text: &[u8]) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for certificate in chain_from_pem(pem)? {
+    for certificate in pem::certificates(text)? {
         roots.add(certificate)?;
     }
     Ok(roots)
-}
-
-fn chain_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.map_err(|error| Error::InvalidInput(format!("broken PEM of a certificate: {error}").into()))?;
-    if chain.is_empty() {
-        return Err(Error::invalid("the PEM given has no certificate in it"));
-    }
-    Ok(chain)
-}
-
-fn key_from_pem(pem: &[u8]) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|error| Error::InvalidInput(format!("the PEM given has no usable private key in it: {error}").into()))
 }

@@ -1,5 +1,6 @@
 //! A [`Link`] that encrypts what goes through another.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
 use std::pin::Pin;
@@ -11,8 +12,8 @@ use bytes::Bytes;
 use super::{Timeouts, TlsInfo};
 use crate::error::{Error, Result};
 use crate::proto::tls::{Received, Session};
+use crate::rt;
 use crate::rt::time::{Instant, Sleep, sleep_until, timeout};
-use crate::rt::yield_now;
 use crate::sys::Link;
 
 /// An established TLS connection.
@@ -51,9 +52,9 @@ impl TlsLink {
                 self.info = Some(info.clone());
                 return Ok((Box::new(self), info));
             }
+            ration().await;
             match self.session.step() {
-                // A step may be a millisecond of arithmetic: the others go first.
-                Ok(true) => yield_now().await,
+                Ok(true) => {}
                 Ok(false) => {
                     let ciphertext = poll_fn(|cx| self.inner.poll_recv(cx)).await?;
                     if ciphertext.is_empty() {
@@ -76,6 +77,15 @@ impl TlsLink {
             self.session.sent(n);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Lets one handshake take one step in each turn of the loop: a step may be some milliseconds of arithmetic, and a storm of
+/// handshakes must not keep established connections from theirs.
+async fn ration() {
+    thread_local!(static LAST_STEP: Cell<Option<u64>> = const { Cell::new(None) });
+    while LAST_STEP.with(|last| last.replace(Some(rt::turn()))) == Some(rt::turn()) {
+        rt::yield_now().await;
     }
 }
 

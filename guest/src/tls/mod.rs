@@ -1,8 +1,11 @@
 //! TLS on top of a connection: configuration, handshake, and the link that encrypts.
 
 mod config;
+mod dangerous;
 mod error;
 mod link;
+mod pem;
+mod roots;
 mod start;
 
 use std::cell::Cell;

@@ -27,10 +27,21 @@ impl Authority {
     }
 
     pub(crate) fn acceptor_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
+        let (chain, key) = self.identity(name, change);
+        TlsAcceptor::builder(chain, key).build().unwrap()
+    }
+
+    /// The authority's own certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for `name` and its key.
+    pub(crate) fn identity(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        TlsAcceptor::builder(certificate.pem(), key.serialize_pem()).build().unwrap()
+        (certificate.pem(), key.serialize_pem())
     }
 }
