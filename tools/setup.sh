@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
+CARGO_DENY=0.20.2 # the version that deny.toml was written for
 
 missing=0
 need() { # need COMMAND HINT
@@ -33,7 +34,15 @@ rustup component add rustfmt clippy
 echo '==> setup: dependencies'
 cargo fetch --locked
 
-if ! command -v cargo-deny >/dev/null; then
-    echo '==> setup: cargo-deny is not installed; `make lint` skips its check. To have it: cargo install --locked cargo-deny (minutes)'
+if command -v cargo-deny >/dev/null; then
+    echo '==> setup: cargo-deny is there'
+else
+    echo '==> setup: installing cargo-deny, once (some minutes)'
+    # In a folder of its own: its dependencies are not ours.
+    build=$(mktemp -d)
+    if ! CARGO_TARGET_DIR="$build" cargo install --quiet --locked --version "$CARGO_DENY" cargo-deny; then
+        echo 'setup: cargo-deny did not install; `make lint` goes on without its check' >&2
+    fi
+    rm -rf "$build"
 fi
 echo '==> setup: done'
