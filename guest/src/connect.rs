@@ -277,7 +277,7 @@ impl OpenConnection {
     }
 
     fn check_tls(&self) -> Result<Option<(TlsConnector, rustls::pki_types::ServerName<'static>, Timeouts)>> {
-        let Some((connector, timeouts)) = self.tls.clone().check()? else {
+        let Some((connector, timeouts)) = self.tls.check()? else {
             return match self.server_name {
                 Some(_) => Err(Error::invalid("server_name is only meaningful with tls")), // O04
                 None => Ok(None),

@@ -96,8 +96,6 @@ struct State {
     fin: Fin,
     /// `transport().pause_reading()`.
     paused_by_user: bool,
-    /// The peer has ended a stream that cannot be half open: close our side, too.
-    ends_with_peer: bool,
     /// Somebody else moves bytes on the link for now (`copy`), the pump must not read.
     borrowed: bool,
     writes_after_loss: u32,
@@ -164,7 +162,6 @@ impl Connection {
             phase: Phase::Open,
             fin: Fin::None,
             paused_by_user: false,
-            ends_with_peer: false,
             borrowed: false,
             writes_after_loss: 0,
             reader: None,

@@ -18,16 +18,15 @@ pub(super) async fn pump(connection: Rc<Connection>) {
 impl Connection {
     /// Moves what can be moved; ready when the connection is lost (or only has to linger).
     fn poll_pump(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let ends_with_peer = self.change(|state, after| {
+        let (over, done) = self.change(|state, after| {
             state.remember_pump(cx);
             state.pump_out(cx, after);
-            state.pump_in(cx, after);
-            std::mem::take(&mut state.ends_with_peer)
+            let over = state.pump_in(cx, after);
+            (over, state.pump_close(cx, after))
         });
-        if ends_with_peer {
-            self.close();
+        if over {
+            self.close(); // which wakes this pump again
         }
-        let done = self.change(|state, after| state.pump_close(cx, after));
         if done { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -76,12 +75,13 @@ impl State {
         }
     }
 
-    /// Takes one piece from the link; more of them in later turns, so that others get theirs.
-    fn pump_in(&mut self, cx: &mut Context<'_>, after: &mut After) {
+    /// Takes one piece from the link; more of them in later turns, so that others get theirs. True when the peer has ended a
+    /// stream that cannot be half open.
+    fn pump_in(&mut self, cx: &mut Context<'_>, after: &mut After) -> bool {
         if !self.wants_data() {
-            return;
+            return false;
         }
-        let Some(link) = self.link.as_mut() else { return };
+        let Some(link) = self.link.as_mut() else { return false };
         match link.poll_recv(cx) {
             Poll::Pending => {}
             Poll::Ready(Err(error)) => self.lose(Some(error), after),
@@ -89,7 +89,7 @@ impl State {
                 let both_ways = link.is_encrypted();
                 self.receive.feed_eof(); // W16: half closed, writing goes on
                 self.wake_reader(after);
-                self.ends_with_peer = both_ways; // T11: over TLS there is no half
+                return both_ways; // T11: over TLS there is no half
             }
             Poll::Ready(Ok(bytes)) => {
                 self.receive.feed(bytes);
@@ -97,6 +97,7 @@ impl State {
                 rt::defer(cx.waker()); // the read that finds nothing is the one that registers
             }
         }
+        false
     }
 
     /// Finishes a close once the queue is empty; true when the pump is done.

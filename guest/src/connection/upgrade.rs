@@ -22,7 +22,7 @@ impl Connection {
     /// an error for a client: it may have been injected (U08, U09).
     pub(crate) async fn start_tls(
         self: &Rc<Self>,
-        session: Session,
+        mut session: Session,
         is_client: bool,
         timeouts: Timeouts,
     ) -> Result<()> {
@@ -36,7 +36,6 @@ impl Connection {
         let upgrade = Upgrade::begin(self);
         poll_fn(|cx| self.poll_flushed(cx)).await?;
         let (link, received) = upgrade.take()?;
-        let mut session = session;
         if !received.is_empty() {
             if is_client {
                 let text = "data arrived in the clear before TLS was started: somebody may have injected it";
@@ -76,9 +75,7 @@ impl<'a> Upgrade<'a> {
     }
 
     fn finish(self, link: Box<dyn Link>, info: TlsInfo) -> Result<()> {
-        let connection = Rc::clone(self.connection);
-        std::mem::forget(self);
-        connection.change(|state, after| {
+        self.connection.change(|state, after| {
             if state.is_closing() {
                 after.link = Some(link);
                 return Err(Error::connection_lost());
@@ -90,14 +87,13 @@ impl<'a> Upgrade<'a> {
             Ok(())
         })?;
         // Set once: a second upgrade is refused.
-        let _ = connection.upgraded.set(info);
+        let _ = self.connection.upgraded.set(info);
+        std::mem::forget(self); // or the connection would be aborted
         Ok(())
     }
 
-    fn fail(self, error: Error) -> Error {
-        let connection = Rc::clone(self.connection);
-        std::mem::forget(self);
-        connection.change(|state, after| state.lose(Some(error.clone()), after));
+    fn fail(&self, error: Error) -> Error {
+        self.connection.change(|state, after| state.lose(Some(error.clone()), after));
         error
     }
 }

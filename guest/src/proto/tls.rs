@@ -1,8 +1,8 @@
 //! TLS as bytes in, bytes out: a rustls connection without any I/O.
 //!
 //! The only file that drives rustls; its interface is what rustls 0.24 will offer anyway, so that change costs one file.
-//! The session never holds more plaintext than one piece of ciphertext gave, and never more ciphertext than
-//! [`MAX_PENDING`] and one piece of plaintext: whoever feeds it waits for room on either side.
+//! The session never holds more plaintext than one piece of ciphertext gave, and never more ciphertext than one [`PIECE`] of
+//! plaintext makes: whoever feeds it waits for room on either side.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -13,11 +13,8 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 
 use crate::error::{Error, Result};
 
-/// With so much ciphertext waiting, no more plaintext is accepted, in bytes.
-const MAX_PENDING: usize = 64 * 1024;
-
 /// So much plaintext is encrypted at once, in bytes: four records, so that a long write leaves the loop to others.
-pub(crate) const PIECE: usize = 64 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// One side of a TLS connection.
 pub(crate) struct Session {
@@ -30,7 +27,6 @@ pub(crate) struct Session {
     closed_by_peer: bool,
     /// The stream ended without that: somebody may have cut it.
     truncated: bool,
-    closing: bool,
 }
 
 /// What can be taken from a session.
@@ -55,14 +51,10 @@ impl Session {
 
     fn new(mut tls: Connection) -> Self {
         tls.set_buffer_limit(None); // bounded by who feeds it
-        Self {
-            tls,
-            incoming: Bytes::new(),
-            outgoing: BytesMut::new(),
-            closed_by_peer: false,
-            truncated: false,
-            closing: false,
-        }
+        let mut session =
+            Self { tls, incoming: Bytes::new(), outgoing: BytesMut::new(), closed_by_peer: false, truncated: false };
+        session.collect(); // the client speaks first
+        session
     }
 
     /// The connection behind it, for what it knows.
@@ -140,29 +132,22 @@ impl Session {
 
     // ------------------------------------------------------------------ sending
 
-    /// Encrypts some of `plaintext` and says how much; 0 while too much ciphertext waits.
+    /// Encrypts some of `plaintext` and says how much; call it when the ciphertext before is sent.
     pub(crate) fn send(&mut self, plaintext: &[u8]) -> Result<usize> {
-        if self.outgoing.len() >= MAX_PENDING {
-            return Ok(0);
-        }
         let piece = &plaintext[..plaintext.len().min(PIECE)];
         let n = self.tls.writer().write(piece)?;
         self.collect();
         Ok(n)
     }
 
-    /// Says `close_notify`, once.
+    /// Says `close_notify`; repeating it has no effect.
     pub(crate) fn close(&mut self) {
-        if !self.closing {
-            self.closing = true;
-            self.tls.send_close_notify();
-            self.collect();
-        }
+        self.tls.send_close_notify();
+        self.collect();
     }
 
     /// The ciphertext to be sent.
-    pub(crate) fn ciphertext(&mut self) -> &[u8] {
-        self.collect();
+    pub(crate) fn ciphertext(&self) -> &[u8] {
         &self.outgoing
     }
 

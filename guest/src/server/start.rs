@@ -189,7 +189,7 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
         let accepting = Accepting {
             limit,
             #[cfg(feature = "tls")]
-            tls: self.tls.clone().check()?,
+            tls: self.tls.check()?,
         };
         let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let listeners = match self.socket.take() {

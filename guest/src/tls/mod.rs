@@ -36,7 +36,7 @@ pub(crate) struct Timeouts {
 }
 
 /// The TLS arguments of `open_connection` and `start_server`, as given.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct TlsArguments<C> {
     pub(crate) config: Option<C>,
     pub(crate) handshake_timeout: Option<Duration>,
@@ -49,16 +49,16 @@ impl<C> Default for TlsArguments<C> {
     }
 }
 
-impl<C> TlsArguments<C> {
+impl<C: Clone> TlsArguments<C> {
     /// O08, O09: the configuration with its timeouts, none for a plain connection.
-    pub(crate) fn check(self) -> Result<Option<(C, Timeouts)>> {
+    pub(crate) fn check(&self) -> Result<Option<(C, Timeouts)>> {
         let handshake = check_timeout(self.handshake_timeout, "tls_handshake_timeout", self.config.is_some())?;
         let shutdown = check_timeout(self.shutdown_timeout, "tls_shutdown_timeout", self.config.is_some())?;
         let timeouts = Timeouts {
             handshake: handshake.unwrap_or(DEFAULT_HANDSHAKE_TIMEOUT),
             shutdown: shutdown.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         };
-        Ok(self.config.map(|config| (config, timeouts)))
+        Ok(self.config.clone().map(|config| (config, timeouts)))
     }
 }
 
