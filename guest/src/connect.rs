@@ -258,7 +258,8 @@ impl OpenConnection {
         Ok(self.tls(TlsConnector::builder().build()?))
     }
 
-    /// Sets the name that the certificate must have, instead of the host's.
+    /// Sets the name that the certificate must have, instead of the host's. An empty one asks for no name, and checks none: for a
+    /// connector with [`dangerous_without_name_check`](crate::ConnectorBuilder::dangerous_without_name_check) only.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -283,7 +284,7 @@ impl OpenConnection {
                 None => Ok(None),
             };
         };
-        let name = server_name(self.server_name.as_deref(), self.host.as_deref())?;
+        let name = server_name(&connector, self.server_name.as_deref(), self.host.as_deref())?;
         Ok(Some((connector, name, timeouts)))
     }
 }

@@ -5,11 +5,18 @@ use std::net::SocketAddr;
 
 use crate::connection::Connection;
 use crate::options::AddressFamily;
+#[cfg(feature = "tls")]
+use crate::tls::{Certificate, TlsCipher, TlsInfo, TlsRole};
 
 /// The answer of [`StreamWriter::get_extra_info`](crate::StreamWriter::get_extra_info).
 ///
 /// Displays as Python would print it: an IPv4 address as `('127.0.0.1', 80)`, an IPv6 address as
-/// `('::1', 80, 0, 0)`.
+/// `('::1', 80, 0, 0)`, a cipher as `('TLS_CHACHA20_POLY1305_SHA256', 'TLSv1.3', 256)`.
+///
+/// # Differences from asyncio
+///
+/// Everything stays known when the connection is gone (X10). There is never a `compression`: rustls does not compress, and Python
+/// says none then, too (X07).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtraInfo {
@@ -17,6 +24,18 @@ pub enum ExtraInfo {
     Address(SocketAddr),
     /// `socket`.
     Socket(SocketInfo),
+    /// `sslcontext`: the configuration; nothing on a plain connection, which makes it the test for "is this TLS?".
+    #[cfg(feature = "tls")]
+    SslContext(TlsRole),
+    /// `cipher`.
+    #[cfg(feature = "tls")]
+    Cipher(TlsCipher),
+    /// `peercert`: what the peer's certificate says; without content when it was not verified, and nothing when it showed none.
+    #[cfg(feature = "tls")]
+    PeerCertificate(Option<Certificate>),
+    /// `ssl_object`: everything known of TLS.
+    #[cfg(feature = "tls")]
+    Tls(TlsInfo),
 }
 
 impl ExtraInfo {
@@ -25,6 +44,21 @@ impl ExtraInfo {
             "peername" => connection.info().peer.map(Self::Address),
             "sockname" => connection.info().local.map(Self::Address),
             "socket" => SocketInfo::of(connection).map(Self::Socket),
+            #[cfg(feature = "tls")]
+            name => Self::of_tls(connection.tls()?, name),
+            #[cfg(not(feature = "tls"))]
+            _ => None, // X01
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn of_tls(tls: &TlsInfo, name: &str) -> Option<Self> {
+        match name {
+            "sslcontext" => Some(Self::SslContext(tls.role().clone())),
+            "cipher" => Some(Self::Cipher(tls.cipher().clone())),
+            "peercert" if tls.is_verified() => tls.peer_certificate().ok()?.map(|it| Self::PeerCertificate(Some(it))),
+            "peercert" => tls.peer_certificates().next().map(|_| Self::PeerCertificate(None)), // X08
+            "ssl_object" => Some(Self::Tls(tls.clone())),
             _ => None, // X01
         }
     }
@@ -33,7 +67,7 @@ impl ExtraInfo {
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Address(address) => Some(*address),
-            Self::Socket(_) => None,
+            _ => None,
         }
     }
 }
@@ -46,6 +80,16 @@ impl fmt::Display for ExtraInfo {
                 write!(f, "('{}', {}, {}, {})", a.ip(), a.port(), a.flowinfo(), a.scope_id())
             }
             Self::Socket(socket) => fmt::Debug::fmt(socket, f),
+            #[cfg(feature = "tls")]
+            Self::SslContext(role) => fmt::Debug::fmt(role, f),
+            #[cfg(feature = "tls")]
+            Self::Cipher(cipher) => write!(f, "('{}', '{}', {})", cipher.name, cipher.protocol, cipher.secret_bits),
+            #[cfg(feature = "tls")]
+            Self::PeerCertificate(Some(certificate)) => fmt::Debug::fmt(certificate, f),
+            #[cfg(feature = "tls")]
+            Self::PeerCertificate(None) => f.write_str("{}"),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => fmt::Debug::fmt(tls, f),
         }
     }
 }

@@ -138,8 +138,8 @@ pub use socket::{ListeningSocket, Socket, stream_pair};
 pub use stdio::{Stdin, Stdout, stderr, stdin, stdout};
 #[cfg(feature = "tls")]
 pub use tls::{
-    AcceptorBuilder, ConnectorBuilder, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT, StartTls, TlsAcceptor,
-    TlsConnector, TlsErrorKind, TlsInfo, TlsRole,
+    AcceptorBuilder, Certificate, ConnectorBuilder, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT, Pem, StartTls,
+    SubjectAltName, TlsAcceptor, TlsCipher, TlsConnector, TlsErrorKind, TlsInfo, TlsRole, TlsVersion,
 };
 pub use writer::{StreamWriter, Transport};
 

@@ -61,6 +61,19 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// Whether it is worth telling those who ask, and not a line for everybody: where Rust drops a value is no accident, and
+    /// handshakes fail on the open network every day.
+    fn is_for_hooks_only(&self) -> bool {
+        match self {
+            Self::WriterDropped { .. } => true,
+            #[cfg(feature = "tls")]
+            Self::HandshakeFailed { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -140,10 +153,7 @@ pub(crate) fn report(report: &Report) {
     let hook = HOOK.try_with(|slot| slot.try_borrow().ok().and_then(|hook| hook.clone())).ok().flatten();
     match hook {
         Some(hook) => hook(report),
-        // Where Rust drops a value is no accident: worth telling those who ask, not a line for everybody.
-        None if matches!(report, Report::WriterDropped { .. }) => {}
-        #[cfg(feature = "tls")]
-        None if matches!(report, Report::HandshakeFailed { .. }) => {}
+        None if report.is_for_hooks_only() => {}
         None => write_line(report),
     }
     let _ = REPORTING.try_with(|reporting| reporting.set(false));

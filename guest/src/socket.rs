@@ -86,8 +86,7 @@ impl Socket {
         name: rustls::pki_types::ServerName<'static>,
         timeouts: crate::tls::Timeouts,
     ) -> Result<Self> {
-        let session = connector.session(name)?;
-        let (link, tls) = crate::tls::handshake(self.link, session, timeouts).await?;
+        let (link, tls) = crate::tls::handshake(self.link, connector.start(name)?, timeouts).await?;
         Ok(Self { link, info: Info { tls: Some(tls), ..self.info } })
     }
 

@@ -196,7 +196,8 @@ impl StreamWriter {
         crate::tls::StartTls::new(&self.connection, role.into())
     }
 
-    /// Returns what is known under one of asyncio's names: `peername`, `sockname`, `socket`.
+    /// Returns what is known under one of asyncio's names: `peername`, `sockname`, `socket`, and over TLS `sslcontext`, `cipher`,
+    /// `peercert` and `ssl_object`.
     ///
     /// For those who port: [`peer_addr`](Self::peer_addr) and its neighbours are typed.
     ///

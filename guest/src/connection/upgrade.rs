@@ -8,9 +8,8 @@ use futures_lite::future::or;
 
 use super::{Connection, Fin};
 use crate::error::{Error, Result};
-use crate::proto::tls::Session;
 use crate::sys::Link;
-use crate::tls::{self, Timeouts, TlsInfo};
+use crate::tls::{self, Side, Timeouts, TlsInfo};
 
 impl Connection {
     /// What is known of TLS, from the beginning or since the upgrade.
@@ -20,12 +19,7 @@ impl Connection {
 
     /// Does the handshake on this connection and goes on over TLS. What the peer sent already goes to a server's engine, and is
     /// an error for a client: it may have been injected (U08, U09).
-    pub(crate) async fn start_tls(
-        self: &Rc<Self>,
-        mut session: Session,
-        is_client: bool,
-        timeouts: Timeouts,
-    ) -> Result<()> {
+    pub(crate) async fn start_tls(self: &Rc<Self>, mut side: Side, timeouts: Timeouts) -> Result<()> {
         if self.tls().is_some() {
             return Err(Error::Busy("this connection speaks TLS already".into())); // U12
         }
@@ -37,18 +31,18 @@ impl Connection {
         poll_fn(|cx| self.poll_flushed(cx)).await?;
         let (link, received) = upgrade.take()?;
         if !received.is_empty() {
-            if is_client {
+            if side.role.is_client() {
                 let text = "data arrived in the clear before TLS was started: somebody may have injected it";
                 return Err(upgrade.fail(Error::io(std::io::ErrorKind::InvalidData, text)));
             }
-            session.feed(received);
+            side.session.feed(received);
         }
         let lost = async {
             // How it ended is for `wait_closed` to tell.
             let _ = poll_fn(|cx| self.poll_closed(cx)).await;
             Err(Error::connection_lost()) // T06
         };
-        match or(tls::handshake(link, session, timeouts), lost).await {
+        match or(tls::handshake(link, side, timeouts), lost).await {
             Ok((link, info)) => upgrade.finish(link, info),
             Err(error) => Err(upgrade.fail(error)), // U06
         }

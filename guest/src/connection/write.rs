@@ -129,8 +129,10 @@ impl Connection {
         }
     }
 
+    /// How much is accepted and not yet handed to the system (D17).
     pub(crate) fn queued(&self) -> usize {
-        self.state.borrow().send.len()
+        let state = self.state.borrow();
+        state.send.len() + state.link.as_ref().map_or(0, |link| link.held())
     }
 
     /// Whether one direction alone can be closed.

@@ -12,6 +12,10 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
 use crate::error::{Error, Result};
+use crate::tls::{TlsErrorKind, tls_error};
+
+/// The types of records that exist.
+const RECORD_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
 
 /// So much plaintext is encrypted at once, in bytes: four records, so that a long write leaves the loop to others.
 const PIECE: usize = 64 * 1024;
@@ -21,6 +25,8 @@ pub(crate) struct Session {
     tls: Connection,
     /// Ciphertext that arrived and was not looked at yet.
     incoming: Bytes,
+    /// Something that can be TLS has arrived.
+    begun: bool,
     /// Ciphertext to be sent.
     outgoing: BytesMut,
     /// The peer has said `close_notify`.
@@ -51,8 +57,14 @@ impl Session {
 
     fn new(mut tls: Connection) -> Self {
         tls.set_buffer_limit(None); // bounded by who feeds it
-        let mut session =
-            Self { tls, incoming: Bytes::new(), outgoing: BytesMut::new(), closed_by_peer: false, truncated: false };
+        let mut session = Self {
+            tls,
+            incoming: Bytes::new(),
+            begun: false,
+            outgoing: BytesMut::new(),
+            closed_by_peer: false,
+            truncated: false,
+        };
         session.collect(); // the client speaks first
         session
     }
@@ -110,6 +122,7 @@ impl Session {
 
     /// Feeds the engine what it takes, and collects what it answers (an alert too, before its error is told).
     fn process(&mut self) -> Result<()> {
+        self.check_beginning()?;
         let mut input = (&mut self.incoming).reader();
         let read = self.tls.read_tls(&mut input);
         let state = self.tls.process_new_packets();
@@ -118,6 +131,22 @@ impl Session {
         read.map_err(Error::from)?;
         self.closed_by_peer |= state.peer_has_closed();
         Ok(())
+    }
+
+    /// Tells something else from TLS by its first byte, which is a type of record (RFC 8446, section 5.1).
+    fn check_beginning(&mut self) -> Result<()> {
+        match self.incoming.first() {
+            Some(first) if !self.begun && !RECORD_TYPES.contains(first) => {
+                let beginning = self.incoming.slice(..self.incoming.len().min(20));
+                let beginning = beginning.escape_ascii();
+                let text = format!("the peer spoke something that is not TLS (\"{beginning}\"): is this port plain?");
+                Err(tls_error(TlsErrorKind::NotTls, text))
+            }
+            _ => {
+                self.begun = true;
+                Ok(())
+            }
+        }
     }
 
     fn take_plaintext(&mut self) -> Result<Option<Bytes>> {

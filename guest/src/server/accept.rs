@@ -39,14 +39,13 @@ impl Accepting {
     ) {
         #[cfg(feature = "tls")]
         if let Some((acceptor, timeouts)) = self.tls.clone() {
-            let (this, shared, handler) = (self.clone(), Rc::clone(shared), Rc::clone(handler));
-            drop(rt::spawn(async move {
+            let (this, after, handler) = (self.clone(), Rc::clone(shared), Rc::clone(handler));
+            return shared.shake_hands(async move {
                 match secure(link, &acceptor, timeouts).await {
-                    Ok((link, tls)) => this.start(&shared, &*handler, link, Info { tls: Some(tls), ..info }),
-                    Err(error) => report(&Report::HandshakeFailed { peer: info.peer, error }), // T07
+                    Ok((link, tls)) => this.start(&after, &*handler, link, Info { tls: Some(tls), ..info }),
+                    Err(error) => after.handshakes.fail(info.peer, error),
                 }
-            }));
-            return;
+            });
         }
         self.start(shared, &**handler, link, info);
     }
@@ -61,7 +60,7 @@ impl Accepting {
 
 #[cfg(feature = "tls")]
 async fn secure(link: Box<dyn Link>, acceptor: &TlsAcceptor, timeouts: Timeouts) -> Result<(Box<dyn Link>, TlsInfo)> {
-    crate::tls::handshake(link, acceptor.session()?, timeouts).await
+    crate::tls::handshake(link, acceptor.start()?, timeouts).await
 }
 
 /// Accepts until the server is closed.

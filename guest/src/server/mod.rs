@@ -2,6 +2,8 @@
 
 mod accept;
 mod handler;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod start;
 
 use std::cell::{Cell, RefCell};
@@ -76,6 +78,8 @@ struct Shared {
     serve: RefCell<Option<Serve>>,
     accepting: RefCell<Vec<JoinHandle<()>>>,
     connections: RefCell<Slab<Rc<Connection>>>,
+    #[cfg(feature = "tls")]
+    handshakes: handshakes::Handshakes,
     waiters: RefCell<Vec<Waker>>,
     forever: Cell<bool>,
     backlog: u32,
@@ -144,25 +148,40 @@ impl Server {
     /// Can be given up and called again, by any number of tasks.
     pub async fn wait_closed(&self) {
         std::future::poll_fn(|cx| {
-            let gone = self.shared.connections.borrow().is_empty();
+            let gone = self.connections() == 0;
             self.shared.poll_phase(cx, |phase| phase == Phase::Closed && gone)
         })
         .await;
     }
 
-    /// Closes every connection, as [`StreamWriter::close`](crate::StreamWriter::close) does: what is queued is delivered.
+    /// Closes every connection, as [`StreamWriter::close`](crate::StreamWriter::close) does: what is queued is delivered. TLS
+    /// handshakes that are under way are aborted.
     pub fn close_clients(&self) {
         self.shared.clients().iter().for_each(|connection| connection.close());
+        #[cfg(feature = "tls")]
+        self.shared.handshakes.abort();
     }
 
     /// Aborts every connection, as [`Transport::abort`](crate::Transport::abort) does: what is queued is dropped.
     pub fn abort_clients(&self) {
         self.shared.clients().iter().for_each(|connection| connection.abort());
+        #[cfg(feature = "tls")]
+        self.shared.handshakes.abort();
     }
 
-    /// Returns how many connections are open.
+    /// Returns how many connections are open, those in their TLS handshake included.
     pub fn connections(&self) -> usize {
-        self.shared.connections.borrow().len()
+        let established = self.shared.connections.borrow().len();
+        #[cfg(feature = "tls")]
+        return established + self.shared.handshakes.count();
+        #[cfg(not(feature = "tls"))]
+        established
+    }
+
+    /// Returns how many TLS handshakes have failed so far; the [report hook](crate::set_report_hook) is told of each.
+    #[cfg(feature = "tls")]
+    pub fn failed_handshakes(&self) -> u64 {
+        self.shared.handshakes.failed()
     }
 }
 

@@ -213,6 +213,8 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             }))),
             accepting: RefCell::default(),
             connections: RefCell::new(Slab::new()),
+            #[cfg(feature = "tls")]
+            handshakes: Default::default(),
             waiters: RefCell::default(),
             forever: Cell::new(false),
             backlog: self.backlog,
@@ -290,7 +292,8 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
 
 #[cfg(feature = "tls")]
 impl<H: Handler<K>, K: 'static> StartServer<H, K> {
-    /// Speaks TLS. A handshake that fails never reaches the handler; the [report hook](crate::set_report_hook) is told.
+    /// Speaks TLS. The handler is called when the handshake is done; one that fails never reaches it, but is
+    /// [counted](Server::failed_handshakes), and the [report hook](crate::set_report_hook) is told.
     pub fn tls(mut self, acceptor: TlsAcceptor) -> Self {
         self.tls.config = Some(acceptor);
         self

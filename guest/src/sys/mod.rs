@@ -52,6 +52,11 @@ pub(crate) trait Link: fmt::Debug + Any {
         Poll::Ready(Ok(()))
     }
 
+    /// How many bytes were taken and are still in this link itself.
+    fn held(&self) -> usize {
+        0
+    }
+
     /// Whether this is TLS: it ends both directions together, and none alone.
     fn is_encrypted(&self) -> bool {
         false

@@ -1,6 +1,11 @@
-//! What goes wrong in TLS, as kinds.
+//! What goes wrong in TLS, as kinds, and in words.
 
+use std::fmt;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError};
+use x509_cert::der::DateTime;
 
 use crate::error::Error;
 
@@ -10,11 +15,13 @@ use crate::error::Error;
 pub enum TlsErrorKind {
     /// No trusted authority has issued the peer's certificate.
     UnknownIssuer,
+    /// The peer has issued its certificate itself, and it is not trusted.
+    SelfSigned,
     /// The peer's certificate, or one of its chain, has expired.
     Expired,
     /// The peer's certificate, or one of its chain, is not valid yet.
     NotYetValid,
-    /// The peer's certificate is for other names.
+    /// The peer's certificate is for other names, or for none.
     WrongName,
     /// The peer's certificate was revoked.
     Revoked,
@@ -24,26 +31,39 @@ pub enum TlsErrorKind {
     NoCertificate,
     /// Both sides have no protocol version, cipher suite or application protocol in common.
     NothingInCommon,
-    /// The peer sent an alert: it refuses us.
-    Alert,
+    /// The peer refuses us, by the alert of this number (RFC 8446, section 6); the text names it.
+    Alert(u8),
     /// The peer speaks something that is not TLS.
     NotTls,
     /// The peer broke the protocol, or somebody tampered with it.
     Protocol,
+    /// The stream ended without the peer's goodbye, and the configuration does not suppress that.
+    Truncated,
     /// The configuration cannot work.
     Configuration,
 }
 
+/// A certificate that nobody else has issued; rustls knows it as one of an unknown issuer.
+#[derive(Debug)]
+pub(super) struct SelfSigned;
+
+impl fmt::Display for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the certificate is self-signed")
+    }
+}
+
+impl std::error::Error for SelfSigned {}
+
 impl From<rustls::Error> for Error {
     fn from(error: rustls::Error) -> Self {
-        let kind = kind_of(&error);
-        let message = match kind {
-            TlsErrorKind::NotTls => "the peer spoke something that is not TLS: is this port plain?".into(),
-            TlsErrorKind::NoCertificate => "the peer sent no certificate although one is required".into(),
-            _ => format!("TLS: {error}"),
-        };
-        Self::Tls { kind, message: message.into() }
+        tls_error(kind_of(&error), format!("TLS: {}", in_words(&error)))
     }
+}
+
+/// Makes an error of a kind with a text.
+pub(crate) fn tls_error(kind: TlsErrorKind, message: impl Into<std::sync::Arc<str>>) -> Error {
+    Error::Tls { kind, message: message.into() }
 }
 
 fn kind_of(error: &rustls::Error) -> TlsErrorKind {
@@ -57,12 +77,12 @@ fn kind_of(error: &rustls::Error) -> TlsErrorKind {
                 TlsErrorKind::WrongName
             }
             CertificateError::Revoked => TlsErrorKind::Revoked,
+            CertificateError::Other(other) if other.0.is::<SelfSigned>() => TlsErrorKind::SelfSigned,
             _ => TlsErrorKind::BadCertificate,
         },
         E::NoCertificatesPresented => TlsErrorKind::NoCertificate,
         E::PeerIncompatible(_) | E::NoApplicationProtocol => TlsErrorKind::NothingInCommon,
         E::AlertReceived(alert) => alert_kind(*alert),
-        E::InvalidMessage(_) => TlsErrorKind::NotTls,
         E::General(_) | E::InconsistentKeys(_) => TlsErrorKind::Configuration,
         _ => TlsErrorKind::Protocol,
     }
@@ -74,6 +94,48 @@ fn alert_kind(alert: AlertDescription) -> TlsErrorKind {
         | AlertDescription::ProtocolVersion
         | AlertDescription::InsufficientSecurity
         | AlertDescription::NoApplicationProtocol => TlsErrorKind::NothingInCommon,
-        _ => TlsErrorKind::Alert,
+        other => TlsErrorKind::Alert(other.into()),
+    }
+}
+
+/// What people can act upon, where rustls has it in other words.
+fn in_words(error: &rustls::Error) -> String {
+    use rustls::Error as E;
+    match error {
+        E::NoCertificatesPresented => "the peer sent no certificate although one is required".into(),
+        E::AlertReceived(alert) => format!("the peer refuses: alert {alert:?} ({})", u8::from(*alert)),
+        E::InvalidCertificate(why) => match why {
+            CertificateError::UnknownIssuer => "no trusted authority has issued the peer's certificate".into(),
+            CertificateError::ExpiredContext { not_after, .. } => {
+                format!("the peer's certificate, or one of its chain, expired at {}", Moment(*not_after))
+            }
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                format!("the peer's certificate, or one of its chain, is not valid before {}", Moment(*not_before))
+            }
+            CertificateError::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+                format!("the peer's certificate is not for {}: it has no subjectAltName", expected.to_str())
+            }
+            CertificateError::NotValidForNameContext { expected, presented } => {
+                format!("the peer's certificate is not for {}, but for {}", expected.to_str(), presented.join(", "))
+            }
+            CertificateError::Revoked => "the peer's certificate was revoked".into(),
+            CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
+                "the peer's certificate is self-signed and not trusted".into()
+            }
+            _ => error.to_string(),
+        },
+        _ => error.to_string(),
+    }
+}
+
+/// A moment in words.
+struct Moment(UnixTime);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_unix_duration(Duration::from_secs(self.0.as_secs())) {
+            Ok(moment) => moment.fmt(f),
+            Err(_) => write!(f, "{} seconds after 1970", self.0.as_secs()),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Timeouts, TlsInfo};
+use super::{Side, Timeouts, TlsErrorKind, TlsInfo, TlsRole, tls_error};
 use crate::error::{Error, Result};
 use crate::proto::tls::{Received, Session};
 use crate::rt;
@@ -20,6 +20,7 @@ use crate::sys::Link;
 pub(crate) struct TlsLink {
     inner: Box<dyn Link>,
     session: Session,
+    role: TlsRole,
     shutdown_timeout: Duration,
     /// Runs from our `close_notify` on.
     goodbye: Option<Sleep>,
@@ -29,10 +30,11 @@ pub(crate) struct TlsLink {
 /// Does the handshake over `inner`.
 pub(crate) async fn handshake(
     inner: Box<dyn Link>,
-    session: Session,
+    side: Side,
     timeouts: Timeouts,
 ) -> Result<(Box<dyn Link>, TlsInfo)> {
-    let link = TlsLink { inner, session, shutdown_timeout: timeouts.shutdown, goodbye: None, info: None };
+    let Side { session, role } = side;
+    let link = TlsLink { inner, session, role, shutdown_timeout: timeouts.shutdown, goodbye: None, info: None };
     timeout(timeouts.handshake, link.shake_hands()).await.unwrap_or_else(|_| {
         let text = format!(
             "TLS handshake is taking longer than {} seconds: aborting the connection",
@@ -48,7 +50,9 @@ impl TlsLink {
             let sent = poll_fn(|cx| self.poll_flush_ciphertext(cx)).await;
             if !self.session.is_handshaking() {
                 sent?;
-                let info = TlsInfo::of(self.session.connection());
+                let info = TlsInfo::of(self.session.connection(), self.role.clone());
+                let info =
+                    info.ok_or_else(|| tls_error(TlsErrorKind::Protocol, "TLS: a handshake without a result"))?;
                 self.info = Some(info.clone());
                 return Ok((Box::new(self), info));
             }
@@ -69,6 +73,17 @@ impl TlsLink {
                 }
             }
         }
+    }
+
+    /// T13: an end without goodbye is remembered, and an error only for those who want it.
+    fn note_truncation(&self) -> Result<()> {
+        let Some(info) = self.info.as_ref().filter(|_| self.session.is_truncated()) else { return Ok(()) };
+        info.set_truncated();
+        if self.role.suppresses_ragged_eofs() {
+            return Ok(());
+        }
+        let text = "TLS: the stream ended without the peer's goodbye: somebody may have cut it";
+        Err(tls_error(TlsErrorKind::Truncated, text))
     }
 
     fn poll_flush_ciphertext(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -104,10 +119,8 @@ impl Link for TlsLink {
             }
             let ciphertext = ready!(self.inner.poll_recv(cx))?;
             if ciphertext.is_empty() {
-                self.session.feed_eof(); // T13
-                if let Some(info) = &self.info {
-                    info.0.truncated.set(self.session.is_truncated());
-                }
+                self.session.feed_eof();
+                self.note_truncation()?;
             } else {
                 self.session.feed(ciphertext);
             }
@@ -133,6 +146,10 @@ impl Link for TlsLink {
 
     fn is_encrypted(&self) -> bool {
         true
+    }
+
+    fn held(&self) -> usize {
+        self.session.ciphertext().len() // D17
     }
 
     /// Says goodbye, waits for the peer's, then closes what is below (T09–T11).

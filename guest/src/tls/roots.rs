@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 
-use super::pem;
+use super::pem::{Pem, unreadable};
 use crate::error::{Error, Result};
 
 /// The certificate authorities of `SSL_CERT_FILE` and `SSL_CERT_DIR` where one is set, else those of the web.
@@ -29,7 +29,7 @@ pub(super) fn default_roots(variable: impl Fn(&str) -> Option<OsString>) -> Resu
 }
 
 fn add_folder(roots: &mut RootCertStore, folder: &Path) -> Result<()> {
-    let failed = |error| unusable("SSL_CERT_DIR", folder, &error);
+    let failed = |error| unreadable("SSL_CERT_DIR", folder, &error);
     let before = roots.len();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -43,21 +43,17 @@ fn add_folder(roots: &mut RootCertStore, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Takes what can be used of a file that the program did not choose; there must be something.
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<()> {
-    let text = fs::read(file).map_err(|error| unusable("certificate file", file, &error))?;
-    let named = |error: Error| Error::InvalidInput(format!("certificate file {}: {error}", file.display()).into());
-    for certificate in pem::certificates(&text).map_err(named)? {
-        roots.add(certificate).map_err(|error| named(error.into()))?;
+    let pem = Pem::file(file);
+    let (used, _ignored) = roots.add_parsable_certificates(pem.certificates(WHAT)?);
+    if used == 0 {
+        return Err(pem.refusal(WHAT, "none of its certificates is usable"));
     }
     Ok(())
 }
 
-fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::io(
-        error.kind(),
-        format!("cannot read {what} {} (is its folder open to the component?): {error}", path.display()),
-    )
-}
+const WHAT: &str = "certificate file";
 
 #[cfg(test)]
 mod tests {

@@ -6,31 +6,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{TlsAcceptor, TlsArguments, TlsConnector, server_name};
+use super::{TlsArguments, TlsRole, server_name};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-
-/// Which side of TLS to be.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum TlsRole {
-    /// The client.
-    Client(TlsConnector),
-    /// The server.
-    Server(TlsAcceptor),
-}
-
-impl From<TlsConnector> for TlsRole {
-    fn from(connector: TlsConnector) -> Self {
-        Self::Client(connector)
-    }
-}
-
-impl From<TlsAcceptor> for TlsRole {
-    fn from(acceptor: TlsAcceptor) -> Self {
-        Self::Server(acceptor)
-    }
-}
 
 /// The arguments of [`StreamWriter::start_tls`](crate::StreamWriter::start_tls); `.await` it to upgrade.
 #[must_use = "nothing happens before it is awaited"]
@@ -66,17 +44,17 @@ impl<'a> StartTls<'a> {
 
     async fn start(self) -> Result<()> {
         let Some((role, timeouts)) = self.arguments.check()? else { return Ok(()) };
-        let (session, is_client) = match role {
+        let side = match role {
             TlsRole::Client(connector) => {
                 let host = self.connection.info().host.as_deref();
-                (connector.session(server_name(self.server_name.as_deref(), host)?)?, true)
+                connector.start(server_name(&connector, self.server_name.as_deref(), host)?)?
             }
             TlsRole::Server(_) if self.server_name.is_some() => {
                 return Err(Error::invalid("server_name is only meaningful for a client"));
             }
-            TlsRole::Server(acceptor) => (acceptor.session()?, false),
+            TlsRole::Server(acceptor) => acceptor.start()?,
         };
-        self.connection.start_tls(session, is_client, timeouts).await
+        self.connection.start_tls(side, timeouts).await
     }
 }
 

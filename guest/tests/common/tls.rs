@@ -28,7 +28,7 @@ impl Authority {
 
     pub(crate) fn acceptor_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
         let (chain, key) = self.identity(name, change);
-        TlsAcceptor::builder(chain, key).build().unwrap()
+        TlsAcceptor::builder().identity_pem(chain, key).build().unwrap()
     }
 
     /// The authority's own certificate.
