@@ -17,12 +17,12 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo readme test test-native test-wasm conformance conformance-write lint doc
+.PHONY: help setup components demo readme test plain test-native test-wasm conformance conformance-write lint doc
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
 
-setup: ## check the tools and install the compile target
+setup: ## check the tools, install the compile target and what else is missing
 	@PYTHON=$(PYTHON) tools/setup.sh
 
 components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
@@ -40,8 +40,12 @@ demo: setup components ## run the examples against each other and against a real
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
-test: setup lint test-native test-wasm conformance doc demo readme ## everything CI runs
+test: setup lint plain test-native test-wasm conformance doc demo readme ## everything CI runs
 	$(say) 'test: all passed'
+
+plain: ## prove that a program without TLS builds without a C compiler
+	$(say) 'plain'
+	@tools/plain.sh
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
 	$(say) 'test-native: the library and the examples'
