@@ -48,10 +48,10 @@ plain: ## prove that a program without TLS builds without a C compiler
 	@tools/plain.sh
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
-	$(say) 'test-native: the library and the examples'
-	cargo test --locked -p $(GUEST) -p wasi-streams-examples
-	$(say) 'test-native: TLS'
-	cargo test --locked -p $(GUEST) --features tls-ring --lib --test tls --test start_tls
+	$(say) 'test-native: the library and the examples, with TLS'
+	cargo test --locked -p $(GUEST) -p wasi-streams-examples --features $(GUEST)/tls-ring
+	$(say) 'test-native: the library without TLS'
+	cargo test --locked -p $(GUEST) --lib --tests
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
 
@@ -73,8 +73,8 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: rules of the code'
 	@$(PYTHON) tools/layers.py
 	$(say) 'lint: clippy, library and examples natively'
-	cargo clippy --locked -p $(GUEST) -p wasi-streams-examples --all-targets -- -D warnings
-	cargo clippy --locked -p $(GUEST) --features tls-ring --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p wasi-streams-examples --features $(GUEST)/tls-ring --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) $(WASM_PROGRAMS) -- -D warnings
 	$(say) 'lint: clippy, host'

@@ -168,6 +168,6 @@ pub mod sim {
 }
 
 /// The README's programs compile.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls-ring"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}
