@@ -192,13 +192,7 @@ impl OpenConnection {
     }
 
     async fn connect(&self, port: Option<u16>, keep_alive: Option<KeepAliveNanos>) -> Result<Socket> {
-        let host = self.host.as_deref().filter(|host| !host.is_empty());
-        let port = match (host, port) {
-            (None, None) => return Err(Error::invalid("host and port was not specified and no socket specified")), // O02
-            (Some(_), None) => return Err(Error::invalid("a port is needed to connect to a host")),
-            (_, Some(0)) => return Err(Error::invalid("port 0 cannot be connected to")),
-            (_, Some(port)) => port,
-        };
+        let (host, port) = self.target(port)?;
         let addresses = match host {
             Some(host) => resolve_with(host, port, self.family, self.numeric_host).await?,
             None => vec![SocketAddr::new(self.family.loopback(), port)], // O03
@@ -213,6 +207,28 @@ impl OpenConnection {
         #[cfg(feature = "tls")]
         info.host.clone_from(&self.host);
         Ok(Socket::new(Box::new(link), info))
+    }
+
+    /// The host, none for the loopback address, and the port.
+    fn target(&self, port: Option<u16>) -> Result<(Option<&str>, u16)> {
+        let host = self.host.as_deref().filter(|host| !host.is_empty());
+        match (host, port) {
+            (None, None) => Err(Error::invalid("host and port was not specified and no socket specified")), // O02
+            (Some(_), None) => Err(Error::invalid("a port is needed to connect to a host")),
+            (_, Some(0)) => Err(Error::invalid("port 0 cannot be connected to")),
+            (host, Some(port)) => Ok((host, port)),
+        }
+    }
+
+    /// Checks the arguments for a connection to a host, which is not begun yet.
+    #[cfg(feature = "component")]
+    pub(crate) fn check(&self) -> Result<()> {
+        check_limit(self.limit)?;
+        self.target(self.port.clone()?)?;
+        self.keep_alive.as_ref().map_or(Ok(()), |settings| settings.clone().check().map(|_| ()))?;
+        #[cfg(feature = "tls")]
+        self.check_tls()?;
+        Ok(())
     }
 
     async fn local_addresses(&self) -> Result<Vec<SocketAddr>> {

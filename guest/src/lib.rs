@@ -110,6 +110,9 @@
 //!   [report hook](set_report_hook) is told once.
 #![deny(unsafe_code)]
 
+#[cfg(all(feature = "component", target_os = "wasi", target_env = "p2"))]
+#[doc(hidden)]
+pub mod component;
 mod connect;
 mod connection;
 mod copy;

@@ -150,6 +150,11 @@ impl StreamWriter {
         Transport { connection: Rc::clone(&self.connection) }
     }
 
+    #[cfg(feature = "component")]
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
     /// Returns the address of the peer; none for in-memory connections. Known also after the connection is gone.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.connection.info().peer

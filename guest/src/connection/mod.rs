@@ -181,6 +181,12 @@ impl Connection {
         }
     }
 
+    /// How the tasks are woken that move this connection's bytes.
+    #[cfg(feature = "component")]
+    pub(crate) fn tasks(&self) -> Vec<Waker> {
+        self.state.borrow().pump.iter().cloned().collect()
+    }
+
     pub(crate) fn info(&self) -> &Info {
         &self.info
     }

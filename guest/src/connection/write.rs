@@ -129,6 +129,13 @@ impl Connection {
         }
     }
 
+    /// Whether `drain` has nothing to wait for.
+    #[cfg(feature = "component")]
+    pub(crate) fn is_drained(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_lost() || !state.send.is_paused()
+    }
+
     /// How much is accepted and not yet handed to the system (D17).
     pub(crate) fn queued(&self) -> usize {
         let state = self.state.borrow();

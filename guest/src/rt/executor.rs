@@ -208,6 +208,32 @@ impl Executor {
         deferred.into_iter().for_each(Waker::wake);
     }
 
+    /// Ends a turn without waiting: looks at the platform once. True when there is something to run.
+    #[cfg(feature = "component")]
+    pub(super) fn look(&self) -> bool {
+        self.polls_in_turn.set(0);
+        self.turns.set(self.turns.get() + 1);
+        self.turns_since_look.set(0);
+        sys::park(Park::Look);
+        self.fire_timers();
+        mem::take(&mut *self.deferred.borrow_mut()).into_iter().for_each(Waker::wake);
+        !self.queue.is_empty()
+    }
+
+    /// Whether something can go on without the platform.
+    #[cfg(feature = "component")]
+    pub(super) fn is_busy(&self) -> bool {
+        !self.queue.is_empty() || !self.deferred.borrow().is_empty()
+    }
+
+    /// How a task is woken; none when it is over.
+    #[cfg(feature = "component")]
+    pub(super) fn waker_of(&self, id: &TaskId) -> Option<Waker> {
+        let tasks = self.tasks.borrow();
+        let task = tasks.get(id.0.index).filter(|task| Arc::ptr_eq(&task.handle, &id.0))?;
+        Some(task.waker.clone())
+    }
+
     fn fire_timers(&self) {
         let due = {
             let mut timers = self.timers.borrow_mut();

@@ -93,6 +93,12 @@ impl<T> JoinHandle<T> {
         }
     }
 
+    /// How the task is woken; none when it is over.
+    #[cfg(feature = "component")]
+    pub(crate) fn task_waker(&self) -> Option<Waker> {
+        super::executor()?.waker_of(self.task.borrow().as_ref()?)
+    }
+
     /// Returns whether the task has ended.
     pub fn is_finished(&self) -> bool {
         !matches!(self.shared.borrow().outcome, Outcome::Running)

@@ -5,6 +5,8 @@
 //! always has data cannot keep the loop from looking at the others, and the loop asks the platform once for
 //! many tasks, not once for each.
 
+#[cfg(feature = "component")]
+pub(crate) mod calls;
 mod executor;
 mod join;
 pub(crate) mod linger;

@@ -79,7 +79,15 @@ pub fn try_run<F: Future>(future: F) -> Result<F::Output> {
 }
 
 /// Marks the runtime as running; a panic that passes through leaves it clean for the next `run`.
-struct Running(Rc<Executor>);
+pub(super) struct Running(pub(super) Rc<Executor>);
+
+impl Running {
+    /// None when it runs already, or while the thread is ending.
+    #[cfg(feature = "component")]
+    pub(super) fn begin() -> Option<Self> {
+        executor().filter(|executor| !executor.running.replace(true)).map(Self)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -97,7 +105,7 @@ impl Drop for Running {
 ///
 /// The main future is not `'static`, so it stays on this stack; a task in the table stands for it in the queue and
 /// passes wake-ups on.
-fn drive<F: Future>(executor: &Executor, future: F) -> F::Output {
+pub(super) fn drive<F: Future>(executor: &Executor, future: F) -> F::Output {
     let mut main = std::pin::pin!(future);
     let ready = Rc::new(Cell::new(true));
     let waker_of_main = Rc::new(RefCell::new(None));

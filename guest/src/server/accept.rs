@@ -26,6 +26,9 @@ pub(super) struct Accepting {
     pub(super) limit: usize,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<(TlsAcceptor, Timeouts)>,
+    /// Where the connections go, if they have to wait there for somebody to ask.
+    #[cfg(feature = "component")]
+    pub(super) incoming: Option<Rc<super::Incoming>>,
 }
 
 impl Accepting {
@@ -74,6 +77,10 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
         let local = shared.addresses[index];
         let mut in_a_row = 0;
         while let Some(accepted) = next(&shared, index).await {
+            #[cfg(feature = "component")]
+            if let Some(incoming) = &accepting.incoming {
+                std::future::poll_fn(|cx| incoming.poll_room(cx)).await;
+            }
             match accepted {
                 Ok(Accepted::Connection(link, peer, local)) => {
                     let info = Info::plain(peer, local);

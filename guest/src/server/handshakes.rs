@@ -34,6 +34,12 @@ impl Handshakes {
         report(&Report::HandshakeFailed { peer, error });
     }
 
+    /// How the tasks are woken.
+    #[cfg(feature = "component")]
+    pub(super) fn tasks(&self) -> Vec<std::task::Waker> {
+        self.running.borrow().iter().filter_map(|(_, task)| task.as_ref()?.task_waker()).collect()
+    }
+
     /// Ends all that are under way.
     pub(super) fn abort(&self) {
         // Dropping a task takes its entry away: not while the table is borrowed.

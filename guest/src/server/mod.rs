@@ -4,6 +4,8 @@ mod accept;
 mod handler;
 #[cfg(feature = "tls")]
 mod handshakes;
+#[cfg(feature = "component")]
+mod incoming;
 mod start;
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +22,8 @@ use crate::rt::JoinHandle;
 use crate::sys::Listener;
 
 pub use handler::{Handler, HandlerOutcome};
+#[cfg(feature = "component")]
+pub(crate) use incoming::Incoming;
 pub use start::{StartServer, start_server};
 
 /// A server made by [`start_server`](crate::start_server()), like `asyncio.Server`.
@@ -185,6 +189,24 @@ impl Server {
     }
 }
 
+#[cfg(feature = "component")]
+impl Server {
+    /// How the tasks are woken by which connections come in.
+    pub(crate) fn tasks(&self) -> Vec<Waker> {
+        let accepting = self.shared.accepting.borrow();
+        let tasks = accepting.iter().filter_map(JoinHandle::task_waker);
+        #[cfg(feature = "tls")]
+        let tasks = tasks.chain(self.shared.handshakes.tasks());
+        tasks.collect()
+    }
+
+    /// Drops the clients that have not finished their handshake.
+    #[cfg(feature = "tls")]
+    pub(crate) fn abort_handshakes(&self) {
+        self.shared.handshakes.abort();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.close();
@@ -243,10 +265,10 @@ impl Shared {
             Phase::Bound => {}
         }
         for index in 0..self.addresses.len() {
-            let Some(lent) = Lent::take(self, index) else {
+            let Some(mut lent) = Lent::take(self, index) else {
                 return Err(Error::Busy("the server is already being started".into()));
             };
-            if let Some(listener) = &lent.listener
+            if let Some(listener) = &mut lent.listener
                 && let Err(error) = listener.listen().await
             {
                 drop(lent);

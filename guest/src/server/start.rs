@@ -100,6 +100,8 @@ where
         reuse_port: None,
         keep_alive: None,
         start_serving: true,
+        #[cfg(feature = "component")]
+        incoming: None,
         #[cfg(feature = "tls")]
         tls: TlsArguments::default(),
         kind: PhantomData,
@@ -121,6 +123,8 @@ pub struct StartServer<H, K> {
     reuse_port: Option<bool>,
     keep_alive: Option<KeepAlive>,
     start_serving: bool,
+    #[cfg(feature = "component")]
+    pub(super) incoming: Option<Rc<super::Incoming>>,
     #[cfg(feature = "tls")]
     tls: TlsArguments<TlsAcceptor>,
     kind: PhantomData<fn() -> K>,
@@ -190,6 +194,8 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             limit,
             #[cfg(feature = "tls")]
             tls: self.tls.check()?,
+            #[cfg(feature = "component")]
+            incoming: self.incoming.take(),
         };
         let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let listeners = match self.socket.take() {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{TlsArguments, TlsRole, server_name};
+use super::{Side, Timeouts, TlsArguments, TlsRole, server_name};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 
@@ -42,8 +42,11 @@ impl<'a> StartTls<'a> {
         self
     }
 
-    async fn start(self) -> Result<()> {
-        let Some((role, timeouts)) = self.arguments.check()? else { return Ok(()) };
+    /// Checks the arguments.
+    pub(crate) fn prepare(self) -> Result<(Side, Timeouts)> {
+        let Some((role, timeouts)) = self.arguments.check()? else {
+            return Err(Error::invalid("start_tls needs a TLS configuration"));
+        };
         let side = match role {
             TlsRole::Client(connector) => {
                 let host = self.connection.info().host.as_deref();
@@ -54,7 +57,15 @@ impl<'a> StartTls<'a> {
             }
             TlsRole::Server(acceptor) => acceptor.start()?,
         };
-        self.connection.start_tls(side, timeouts).await
+        Ok((side, timeouts))
+    }
+}
+
+impl StartTls<'_> {
+    async fn start(self) -> Result<()> {
+        let connection = self.connection;
+        let (side, timeouts) = self.prepare()?;
+        connection.start_tls(side, timeouts).await
     }
 }
 

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::errors::{Doing, socket_error};
-use super::reactor::Registration;
 use super::tcp::TcpLink;
+use super::watched::Watched;
 use crate::error::Result;
 use crate::sys::host::TcpSocket;
 use crate::sys::types::{ErrorCode, Family, KeepAliveNanos};
@@ -17,31 +17,24 @@ pub(crate) async fn connect(
     locals: &[SocketAddr],
     keep_alive: Option<KeepAliveNanos>,
 ) -> Result<TcpLink> {
-    let socket = bound_socket(address, locals).await?;
+    let mut socket = bound_socket(address, locals).await?;
     if let Some(settings) = keep_alive {
-        socket.set_keep_alive(settings).map_err(|code| socket_error(code, Doing::Configure))?;
+        socket.handle().set_keep_alive(settings).map_err(|code| socket_error(code, Doing::Configure))?;
     }
     let failed = |code| socket_error(code, Doing::Connect(address));
-    socket.start_connect(address).map_err(failed)?;
+    socket.handle().start_connect(address).map_err(failed)?;
     // Hosts start nothing before they are asked for the first time, so the first question comes at once.
-    let mut waiting: Option<Registration> = None;
-    let (input, output) = loop {
-        match socket.finish_connect() {
-            Err(ErrorCode::WouldBlock) => {}
-            done => break done.map_err(failed)?,
-        }
-        waiting.get_or_insert_with(|| Registration::new(socket.subscribe())).ready().await;
-    };
-    drop(waiting);
-    Ok(TcpLink::new(socket, input, output))
+    let (input, output) = finish(&mut socket, TcpSocket::finish_connect).await.map_err(failed)?;
+    let (socket, lent) = socket.into_parts();
+    Ok(TcpLink::new(socket, input, output).with_lent(lent))
 }
 
 /// Makes a socket, bound to the first of `locals` that works; the last failure is the one told (O20).
-async fn bound_socket(address: SocketAddr, locals: &[SocketAddr]) -> Result<TcpSocket> {
+async fn bound_socket(address: SocketAddr, locals: &[SocketAddr]) -> Result<Watched<TcpSocket>> {
     let mut failure = None;
     for local in locals {
-        let socket = new_socket(address)?;
-        match bind(&socket, *local).await {
+        let mut socket = new_socket(address)?;
+        match bind(&mut socket, *local).await {
             Ok(()) => return Ok(socket),
             Err(error) => failure = Some(error),
         }
@@ -50,28 +43,27 @@ async fn bound_socket(address: SocketAddr, locals: &[SocketAddr]) -> Result<TcpS
 }
 
 /// Makes a socket of the family of `address`.
-pub(super) fn new_socket(address: SocketAddr) -> Result<TcpSocket> {
-    TcpSocket::create(Family::of(address.ip())).map_err(|code| socket_error(code, Doing::Create(address)))
+pub(super) fn new_socket(address: SocketAddr) -> Result<Watched<TcpSocket>> {
+    let socket = TcpSocket::create(Family::of(address.ip()));
+    socket.map(Watched::new).map_err(|code| socket_error(code, Doing::Create(address)))
 }
 
 /// Binds `socket`, waiting where the host wants that.
-pub(super) async fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<()> {
+pub(super) async fn bind(socket: &mut Watched<TcpSocket>, address: SocketAddr) -> Result<()> {
     let failed = |code| socket_error(code, Doing::Bind(address));
-    socket.start_bind(address).map_err(failed)?;
+    socket.handle().start_bind(address).map_err(failed)?;
     finish(socket, TcpSocket::finish_bind).await.map_err(failed)
 }
 
 /// Repeats the `finish-…` half of an operation until it is done.
 pub(super) async fn finish<T>(
-    socket: &TcpSocket,
+    socket: &mut Watched<TcpSocket>,
     step: impl Fn(&TcpSocket) -> Result<T, ErrorCode>,
 ) -> Result<T, ErrorCode> {
-    let mut waiting: Option<Registration> = None;
     loop {
-        match step(socket) {
-            Err(ErrorCode::WouldBlock) => {}
+        match step(socket.handle()) {
+            Err(ErrorCode::WouldBlock) => socket.ready(TcpSocket::subscribe).await,
             done => return done,
         }
-        waiting.get_or_insert_with(|| Registration::new(socket.subscribe())).ready().await;
     }
 }

@@ -5,17 +5,16 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::{bind, finish, new_socket};
 use super::errors::{Doing, socket_error};
-use super::reactor::Readiness;
 use super::tcp::TcpLink;
+use super::watched::Watched;
 use crate::error::{Error, Result};
 use crate::sys::host::TcpSocket;
 use crate::sys::types::{ErrorCode, KeepAliveNanos};
 
-/// A listening socket. Its readiness comes first: a pollable must be dropped before its socket.
+/// A listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    acceptable: Readiness,
-    socket: TcpSocket,
+    socket: Watched<TcpSocket>,
     address: SocketAddr,
     /// The address asked for, perhaps with port 0: the one that a permission would name.
     wanted: SocketAddr,
@@ -33,21 +32,21 @@ pub(crate) enum Accepted {
 impl Listener {
     /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
     pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
-        let socket = new_socket(wanted)?;
-        bind(&socket, wanted).await?;
-        let address = socket.local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
-        Ok(Self { acceptable: Readiness::default(), socket, address, wanted })
+        let mut socket = new_socket(wanted)?;
+        bind(&mut socket, wanted).await?;
+        let address = socket.handle().local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
+        Ok(Self { socket, address, wanted })
     }
 
     /// Sets the length of the queue, and keep-alive, which accepted connections inherit.
     pub(crate) fn configure(&self, backlog: u32, keep_alive: Option<KeepAliveNanos>) -> Result<()> {
         let failed = |code| socket_error(code, Doing::Configure);
         // A socket that was taken over may listen already, and not every host can change the queue then.
-        match self.socket.set_listen_backlog_size(u64::from(backlog)) {
-            Err(ErrorCode::NotSupported) if self.socket.is_listening() => {}
+        match self.socket.handle().set_listen_backlog_size(u64::from(backlog)) {
+            Err(ErrorCode::NotSupported) if self.socket.handle().is_listening() => {}
             other => other.map_err(failed)?,
         }
-        keep_alive.map_or(Ok(()), |settings| self.socket.set_keep_alive(settings).map_err(failed))
+        keep_alive.map_or(Ok(()), |settings| self.socket.handle().set_keep_alive(settings).map_err(failed))
     }
 
     #[cfg(target_os = "wasi")]
@@ -57,17 +56,17 @@ impl Listener {
             ErrorCode::InvalidState => Error::invalid("the socket is not bound"),
             code => socket_error(code, Doing::Configure),
         })?;
-        Ok(Self { acceptable: Readiness::default(), socket, address, wanted: address })
+        Ok(Self { socket: Watched::new(socket), address, wanted: address })
     }
 
     /// Starts to listen; does nothing when it does already.
-    pub(crate) async fn listen(&self) -> Result<()> {
-        if self.socket.is_listening() {
+    pub(crate) async fn listen(&mut self) -> Result<()> {
+        if self.socket.handle().is_listening() {
             return Ok(());
         }
         let failed = |code| socket_error(code, Doing::Listen(self.wanted));
-        self.socket.start_listen().map_err(failed)?;
-        finish(&self.socket, TcpSocket::finish_listen).await.map_err(failed)
+        self.socket.handle().start_listen().map_err(failed)?;
+        finish(&mut self.socket, TcpSocket::finish_listen).await.map_err(failed)
     }
 
     /// The bound address.
@@ -78,10 +77,10 @@ impl Listener {
     /// Waits for a connection.
     pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         loop {
-            ready!(self.acceptable.poll(cx));
-            match self.socket.accept() {
+            ready!(self.socket.poll(cx));
+            match self.socket.handle().accept() {
                 Ok((socket, input, output)) => return Poll::Ready(Ok(accepted(TcpLink::new(socket, input, output)))),
-                Err(ErrorCode::WouldBlock) => self.acceptable.wait(|| self.socket.subscribe()),
+                Err(ErrorCode::WouldBlock) => self.socket.wait(TcpSocket::subscribe),
                 Err(ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset) => {
                     return Poll::Ready(Ok(Accepted::Vanished)); // S39
                 }

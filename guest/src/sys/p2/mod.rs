@@ -11,3 +11,4 @@ pub(crate) mod reactor;
 pub(crate) mod resolver;
 pub(crate) mod stdio;
 pub(crate) mod tcp;
+mod watched;

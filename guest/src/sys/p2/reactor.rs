@@ -11,6 +11,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::tcp::Parked;
+use super::watched::Graveyard;
 use crate::sys::host::{self, Pollable};
 
 /// Up to so many waiting sources, all are polled every time.
@@ -52,12 +53,15 @@ struct Reactor {
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
     parked: RefCell<Vec<Parked>>,
+    /// What is over, and has pollables in other hands.
+    graveyard: RefCell<Graveyard>,
     bytes_sent: Cell<u64>,
 }
 
 #[derive(Debug)]
 struct Source {
-    pollable: Pollable,
+    /// None once it was lent.
+    pollable: Option<Pollable>,
     waker: Option<Waker>,
     waiting: bool,
     hot: bool,
@@ -98,7 +102,39 @@ pub(crate) fn forget_busy() {
         reactor.sweep();
         let busy = std::mem::take(&mut *reactor.parked.borrow_mut());
         busy.into_iter().for_each(Parked::forget);
+        reactor.graveyard.borrow_mut().forget();
     });
+}
+
+/// Keeps a handle of which a pollable was lent, in place of the oldest such handle.
+pub(super) fn bury(handle: Box<dyn std::any::Any>) {
+    let mut handle = Some(handle);
+    let oldest = REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().bury(handle.take()?));
+    std::mem::forget(handle); // the thread is ending
+    drop(oldest);
+}
+
+/// Gives the pollables away that these tasks wait for. The tasks try again when they run next, and wait with new pollables.
+///
+/// For those who poll elsewhere. A pollable of these must be dropped before the handle it belongs to is used up; see
+/// [`Watched`](super::watched::Watched) for who is not that careful.
+#[cfg(feature = "component")]
+pub(crate) fn lend(concerns: impl Fn(&Waker) -> bool) -> Vec<Pollable> {
+    let (lent, wakers) = REACTOR.with(|reactor| reactor.lend(concerns));
+    wakers.into_iter().for_each(Waker::wake);
+    lent
+}
+
+/// A pollable that is ready at that time.
+#[cfg(feature = "component")]
+pub(crate) fn at(deadline: u64) -> Pollable {
+    host::subscribe_instant(deadline)
+}
+
+/// A pollable that is ready after that time.
+#[cfg(feature = "component")]
+pub(crate) fn after(delay: Duration) -> Pollable {
+    host::subscribe_duration(nanos(delay))
 }
 
 /// Lets the host run its own tasks once and renews its cooperative budget.
@@ -115,7 +151,7 @@ pub(crate) struct Registration(usize);
 
 impl Registration {
     pub(crate) fn new(pollable: Pollable) -> Self {
-        let source = Source { pollable, waker: None, waiting: false, hot: false, active_at: 0 };
+        let source = Source { pollable: Some(pollable), waker: None, waiting: false, hot: false, active_at: 0 };
         Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
     }
 
@@ -141,7 +177,13 @@ impl Registration {
         })
     }
 
+    /// Whether the pollable was given away.
+    fn is_lent(&self) -> bool {
+        REACTOR.with(|reactor| reactor.sources.borrow().get(self.0).is_some_and(|source| source.pollable.is_none()))
+    }
+
     /// Waits until ready.
+    #[cfg(all(target_os = "wasi", target_env = "p2"))]
     pub(crate) async fn ready(&self) {
         self.arm();
         std::future::poll_fn(|cx| self.poll_ready(cx)).await;
@@ -152,7 +194,7 @@ impl Registration {
     pub(crate) fn into_pollable(self) -> Option<Pollable> {
         let source = REACTOR.with(|reactor| reactor.remove(self.0));
         std::mem::forget(self);
-        source.map(|source| source.pollable)
+        source.and_then(|source| source.pollable)
     }
 }
 
@@ -170,6 +212,8 @@ impl Drop for Registration {
 pub(super) struct Readiness {
     registration: Option<Registration>,
     waiting: bool,
+    /// A pollable was given away.
+    lent: bool,
 }
 
 impl Readiness {
@@ -184,8 +228,19 @@ impl Readiness {
 
     /// Starts to wait, after the host has said "not yet".
     pub(super) fn wait(&mut self, subscribe: impl FnOnce() -> Pollable) {
+        if self.registration.as_ref().is_some_and(Registration::is_lent) {
+            self.lent = true;
+            self.registration = None;
+        }
         self.registration.get_or_insert_with(|| Registration::new(subscribe())).arm();
         self.waiting = true;
+    }
+
+    /// Drops the pollable, and says whether one was given away before.
+    pub(super) fn close(&mut self) -> bool {
+        let lent = self.lent || self.registration.as_ref().is_some_and(Registration::is_lent);
+        *self = Self { lent, ..Self::default() };
+        lent
     }
 
     /// Whether it is being waited for.
@@ -197,7 +252,8 @@ impl Readiness {
 impl Reactor {
     fn arm(&self, key: usize) {
         let mut sources = self.sources.borrow_mut();
-        let Some(source) = sources.get_mut(key).filter(|source| !source.waiting) else { return };
+        let idle = |source: &&mut Source| !source.waiting && source.pollable.is_some();
+        let Some(source) = sources.get_mut(key).filter(idle) else { return };
         source.waiting = true;
         source.active_at = self.ticks.get();
         self.waiting.set(self.waiting.get() + 1);
@@ -205,6 +261,20 @@ impl Reactor {
             source.hot = true;
             self.hot.borrow_mut().push(key);
         }
+    }
+
+    #[cfg(feature = "component")]
+    fn lend(&self, concerns: impl Fn(&Waker) -> bool) -> (Vec<Pollable>, Vec<Waker>) {
+        let (mut lent, mut wakers) = (Vec::new(), Vec::new());
+        for (_, source) in self.sources.borrow_mut().iter_mut() {
+            if source.waiting && source.waker.as_ref().is_some_and(&concerns) {
+                source.waiting = false;
+                self.waiting.set(self.waiting.get() - 1);
+                lent.extend(source.pollable.take());
+                wakers.extend(source.waker.take());
+            }
+        }
+        (lent, wakers)
     }
 
     fn remove(&self, key: usize) -> Option<Source> {
@@ -257,7 +327,8 @@ impl Reactor {
             list.push(tick.get_or_insert_with(|| host::subscribe_duration(nanos(TICK))));
         }
         let first = list.len();
-        list.extend(keys.iter().map(|key| &sources[*key].pollable));
+        // What waits has its pollable, so no key is passed over and positions stay those of `keys`.
+        list.extend(keys.iter().filter_map(|key| sources[*key].pollable.as_ref()));
         let at_most = self.limit_of(how);
         let mut timer = self.timer.borrow_mut();
         list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));

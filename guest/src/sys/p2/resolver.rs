@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::reactor::Registration;
+use super::watched::Watched;
 use crate::error::{Error, ResolveErrorKind, Result};
 use crate::sys::host::ResolveStream;
 use crate::sys::types::ErrorCode;
@@ -10,21 +10,16 @@ use crate::sys::types::ErrorCode;
 /// Looks `name` up; the order is the host's. Dropping the future gives the lookup up.
 pub(crate) async fn resolve(name: &str) -> Result<Vec<IpAddr>> {
     let failed = |code| resolve_error(code, name);
-    let lookup = ResolveStream::start(name).map_err(failed)?;
-    let mut waiting: Option<Registration> = None;
+    let mut lookup = Watched::new(ResolveStream::start(name).map_err(failed)?);
     let mut found = Vec::new();
     loop {
-        match lookup.next() {
+        match lookup.handle().next() {
             Ok(Some(address)) => found.push(address),
-            Ok(None) => break,
-            Err(ErrorCode::WouldBlock) => {
-                waiting.get_or_insert_with(|| Registration::new(lookup.subscribe())).ready().await;
-            }
+            Ok(None) => return Ok(found),
+            Err(ErrorCode::WouldBlock) => lookup.ready(ResolveStream::subscribe).await,
             Err(code) => return Err(failed(code)),
         }
     }
-    drop(waiting); // a pollable must go before what it belongs to
-    Ok(found)
 }
 
 fn resolve_error(code: ErrorCode, host: &str) -> Error {

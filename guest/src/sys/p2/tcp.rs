@@ -33,6 +33,8 @@ pub(crate) struct TcpLink {
     /// The host may still be working on the last write.
     busy: bool,
     half_closed: bool,
+    /// A pollable of the socket was given away while it was connected.
+    lent: bool,
 }
 
 /// Which of two spliced connections failed.
@@ -52,7 +54,14 @@ impl TcpLink {
             read_size: MIN_READ,
             busy: false,
             half_closed: false,
+            lent: false,
         }
+    }
+
+    /// Notes whether a pollable of the socket is in other hands.
+    pub(super) fn with_lent(mut self, lent: bool) -> Self {
+        self.lent = lent;
+        self
     }
 
     /// The address of the peer; fails once it has left.
@@ -211,23 +220,40 @@ impl Link for TcpLink {
 impl Drop for TcpLink {
     /// Drops the handles, or parks those that the host would make the whole guest wait for.
     fn drop(&mut self) {
-        self.readable = Readiness::default();
+        let lent = self.readable.close() | self.writable.close() | self.lent;
         let (Some((input, output)), Some(socket)) = (self.streams.take(), self.socket.take()) else { return };
+        if lent {
+            let _ = socket.shutdown(Shutdown::Both); // the peer sees the end now; what the host holds goes first
+            return reactor::bury(Box::new(Remains(Some((input, output, socket)))));
+        }
         drop(input);
         let busy = self.busy && {
             // No more than what the host holds already; the peer sees the end behind it.
             let _ = socket.shutdown(Shutdown::Both);
             matches!(output.check_write(), Ok(0))
         };
-        if busy {
-            let mut writable = std::mem::take(&mut self.writable);
-            writable.wait(|| output.subscribe());
-            reactor::keep(Parked { writable, output, socket });
-        } else {
-            self.writable = Readiness::default();
-            drop(output);
-            drop(socket);
-        }
+        drop_or_park(busy, output, socket);
+    }
+}
+
+fn drop_or_park(busy: bool, output: OutputStream, socket: TcpSocket) {
+    if busy {
+        let mut writable = Readiness::default();
+        writable.wait(|| output.subscribe());
+        return reactor::keep(Parked { writable, output, socket });
+    }
+    drop(output); // before its socket
+    drop(socket);
+}
+
+/// A connection that is over, with pollables in other hands.
+struct Remains(Option<(InputStream, OutputStream, TcpSocket)>);
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let Some((input, output, socket)) = self.0.take() else { return };
+        drop(input);
+        drop_or_park(matches!(output.check_write(), Ok(0)), output, socket);
     }
 }
 

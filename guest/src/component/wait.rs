@@ -1,0 +1,60 @@
+//! Waiting for several things at once.
+
+use std::task::{Context, Waker};
+
+use super::connecting::Connecting;
+use super::convert::millis;
+use super::reader::Reader;
+use super::server::Server;
+use super::wit;
+use super::writer::Writer;
+use crate::rt::calls;
+use crate::sys::{Registration, wasi as host};
+
+/// Runs everything until one of these may go on.
+pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<Vec<u32>, wit::Error> {
+    if on.is_empty() && timeout.is_none() {
+        return Err(wit::Error::InvalidArgument("nothing to wait for, and no timeout".into()));
+    }
+    let on: Vec<Interest<'_>> = on.into_iter().map(Interest::from).collect();
+    let ready = || on.iter().enumerate().filter(|(_, interest)| interest.is_ready()).map(|(index, _)| index as u32);
+    // What is ready already may be so because of something that has not been looked at for a while: look once.
+    calls::advance();
+    calls::run_until(|| ready().next().is_some(), timeout.map(millis))?;
+    Ok(ready().collect())
+}
+
+/// Something to wait for.
+enum Interest<'a> {
+    Ours(wit::Interest<'a>),
+    Foreign(Registration),
+}
+
+impl<'a> From<wit::Interest<'a>> for Interest<'a> {
+    fn from(interest: wit::Interest<'a>) -> Self {
+        match interest {
+            wit::Interest::Foreign(pollable) => {
+                let registration = Registration::new(host::Pollable::from_raw(pollable));
+                registration.arm();
+                Self::Foreign(registration)
+            }
+            ours => Self::Ours(ours),
+        }
+    }
+}
+
+impl Interest<'_> {
+    fn is_ready(&self) -> bool {
+        match self {
+            // Nobody has to be woken: every turn asks.
+            Self::Foreign(registration) => registration.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready(),
+            Self::Ours(wit::Interest::Connected(it)) => it.get::<Connecting>().is_ready(),
+            Self::Ours(wit::Interest::Readable(it)) => it.get::<Reader>().is_ready(),
+            Self::Ours(wit::Interest::Drained(it)) => it.get::<Writer>().is_drained(),
+            Self::Ours(wit::Interest::Handshaken(it)) => it.get::<Writer>().is_handshaken(),
+            Self::Ours(wit::Interest::Closed(it)) => it.get::<Writer>().is_gone(),
+            Self::Ours(wit::Interest::Acceptable(it)) => it.get::<Server>().is_ready(),
+            Self::Ours(wit::Interest::Foreign(_)) => true,
+        }
+    }
+}

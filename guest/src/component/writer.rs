@@ -1,0 +1,172 @@
+//! The writing side of a connection.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use wasi::io::poll::Pollable;
+
+use super::convert::{address, size};
+use super::{raw, tls, wit};
+use crate::error::Result;
+use crate::rt::{JoinHandle, calls};
+use crate::writer::StreamWriter;
+
+/// A writer, and the upgrade to TLS that is under way.
+pub struct Writer {
+    writer: Rc<StreamWriter>,
+    upgrade: RefCell<Option<JoinHandle<Result<()>>>>,
+}
+
+type Answer<T> = Result<T, wit::Error>;
+
+impl Writer {
+    pub(super) fn new(writer: StreamWriter) -> Self {
+        Self { writer: Rc::new(writer), upgrade: RefCell::new(None) }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.writer.connection().is_drained()
+    }
+
+    pub(super) fn is_handshaken(&self) -> bool {
+        self.upgrade.borrow().as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.writer.connection().is_lost()
+    }
+
+    fn upgrade(&self, role: Answer<tls::Upgrade>) -> Answer<()> {
+        if self.upgrade.borrow().is_some() {
+            return Err(wit::Error::InvalidState("TLS is being started already".into()));
+        }
+        let task = tls::start(Rc::clone(&self.writer), role?)?;
+        *self.upgrade.borrow_mut() = Some(task);
+        calls::run_ready();
+        Ok(())
+    }
+
+    fn finish_upgrade(&self) -> Answer<()> {
+        match self.upgrade.take() {
+            Some(task) => Ok(calls::block_on(task)???),
+            None => Ok(()),
+        }
+    }
+}
+
+impl wit::GuestWriter for Writer {
+    fn write(&self, data: Vec<u8>) -> Answer<()> {
+        Ok(self.writer.write(data)?)
+    }
+
+    fn try_drain(&self) -> Answer<bool> {
+        Ok(calls::attempt(|| self.writer.drain()).transpose()?.is_some())
+    }
+
+    fn drain(&self) -> Answer<()> {
+        Ok(calls::block_on(self.writer.drain())??)
+    }
+
+    fn write_eof(&self) -> Answer<()> {
+        self.writer.write_eof()?;
+        calls::run_ready();
+        Ok(())
+    }
+
+    fn can_write_eof(&self) -> bool {
+        self.writer.can_write_eof()
+    }
+
+    fn close(&self) {
+        self.writer.close();
+        calls::run_ready();
+    }
+
+    fn abort(&self) {
+        self.writer.transport().abort();
+        calls::run_ready();
+    }
+
+    fn is_closing(&self) -> bool {
+        calls::run_ready();
+        self.writer.is_closing()
+    }
+
+    fn try_wait_closed(&self) -> Answer<bool> {
+        Ok(calls::attempt(|| self.writer.wait_closed()).transpose()?.is_some())
+    }
+
+    fn wait_closed(&self) -> Answer<()> {
+        Ok(calls::block_on(self.writer.wait_closed())??)
+    }
+
+    fn write_buffer_size(&self) -> u64 {
+        self.writer.transport().get_write_buffer_size() as u64
+    }
+
+    fn set_write_buffer_limits(&self, high: u64, low: Option<u64>) -> Answer<()> {
+        Ok(self.writer.transport().set_write_buffer_limits(size(high), low.map(size))?)
+    }
+
+    fn pause_reading(&self, pause: bool) {
+        match pause {
+            true => self.writer.transport().pause_reading(),
+            false => self.writer.transport().resume_reading(),
+        }
+    }
+
+    fn start_tls_client(&self, config: wit::TlsClientConfigBorrow<'_>, server_name: Option<String>) -> Answer<()> {
+        self.upgrade(tls::client_upgrade(config.get::<tls::ClientConfig>(), server_name))
+    }
+
+    fn start_tls_server(&self, config: wit::TlsServerConfigBorrow<'_>) -> Answer<()> {
+        self.upgrade(tls::server_upgrade(config.get::<tls::ServerConfig>()))
+    }
+
+    fn try_handshake(&self) -> Answer<bool> {
+        calls::run_ready();
+        if !self.is_handshaken() {
+            calls::advance();
+        }
+        if !self.is_handshaken() {
+            return Ok(false);
+        }
+        self.finish_upgrade().map(|()| true)
+    }
+
+    fn handshake(&self) -> Answer<()> {
+        self.finish_upgrade()
+    }
+
+    fn peer_address(&self) -> Option<wit::Address> {
+        self.writer.peer_addr().map(address)
+    }
+
+    fn local_address(&self) -> Option<wit::Address> {
+        self.writer.local_addr().map(address)
+    }
+
+    fn tls(&self) -> Option<wit::TlsInfo> {
+        tls::info(&self.writer)
+    }
+
+    fn subscribe(&self) -> Vec<Pollable> {
+        let mut tasks = self.writer.connection().tasks();
+        tasks.extend(self.upgrade.borrow().as_ref().and_then(JoinHandle::task_waker));
+        let handshaking = self.upgrade.borrow().is_some();
+        raw(calls::lend(&tasks, || match handshaking {
+            true => self.is_handshaken(),
+            false => self.is_drained() && !self.writer.is_closing() || self.is_gone(),
+        }))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(task) = self.upgrade.take() {
+            task.abort();
+        }
+        self.writer.close();
+        calls::run_ready();
+    }
+}

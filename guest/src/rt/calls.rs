@@ -1,0 +1,106 @@
+//! Running now and then: for a component whose functions are called, between which nothing moves.
+//!
+//! [`run`](super::run()) owns the thread until its future is done. Here somebody else does, and calls in: each call runs what can
+//! run, and the tasks wait for the next one.
+
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::run::{Running, drive};
+use crate::error::{Error, Result};
+use crate::sys::{self, Pollable};
+
+/// So many turns of the loop are run in one call that does not wait.
+const TURNS: usize = 8;
+
+/// What is polled in place of nothing: only other calls can change anything, and this looks for that.
+const NOTHING: Duration = Duration::from_millis(50);
+
+/// Runs what can run without asking the host for news.
+pub(crate) fn run_ready() {
+    if let Some(running) = Running::begin() {
+        running.0.run_ready(|| false);
+    }
+}
+
+/// Runs what can run without waiting.
+pub(crate) fn advance() {
+    let Some(running) = Running::begin() else { return };
+    for _ in 0..TURNS {
+        running.0.run_ready(|| false);
+        if !running.0.look() {
+            return;
+        }
+    }
+}
+
+/// Runs everything until `future` is done, as [`run`](super::run()) does, and leaves what is left for the next call.
+///
+/// # Errors
+///
+/// [`Error::Busy`] inside of another call.
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
+    let running = Running::begin().ok_or_else(reentered)?;
+    Ok(drive(&running.0, future))
+}
+
+/// Runs everything until `done` says so, or the time is over. It is asked after each turn.
+///
+/// # Errors
+///
+/// [`Error::Busy`] inside of another call.
+pub(crate) fn run_until(done: impl FnMut() -> bool, timeout: Option<Duration>) -> Result<()> {
+    let mut done = done;
+    let running = Running::begin().ok_or_else(reentered)?;
+    let nanos = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+    let deadline = timeout.map(|timeout| sys::now_nanos().saturating_add(nanos(timeout)));
+    loop {
+        running.0.run_ready(|| false);
+        if done() || deadline.is_some_and(|deadline| sys::now_nanos() >= deadline) {
+            return Ok(());
+        }
+        running.0.end_turn(deadline);
+    }
+}
+
+/// Polls `future` once, after what can run has run, and again after a look at the host when it is not done; none when it is not.
+///
+/// For futures that can be given up and started again.
+pub(crate) fn attempt<T, F: Future<Output = T>>(start: impl FnMut() -> F) -> Option<T> {
+    let mut start = start;
+    run_ready();
+    poll_once(start()).or_else(|| {
+        advance();
+        poll_once(start())
+    })
+}
+
+fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// What the tasks with these wakers wait for, as pollables of the host: when one of them is ready, a call may get further.
+///
+/// Never empty. `is_ready` says, after everything that can run has run, that there is nothing to wait for.
+pub(crate) fn lend(tasks: &[Waker], is_ready: impl FnOnce() -> bool) -> Vec<Pollable> {
+    let Some(running) = Running::begin() else { return vec![sys::after(Duration::ZERO)] };
+    running.0.run_ready(|| false);
+    if running.0.is_busy() || is_ready() {
+        return vec![sys::after(Duration::ZERO)];
+    }
+    let mut pollables = sys::lend(|waker| tasks.iter().any(|task| task.will_wake(waker)));
+    // Timeouts, and the next attempt of a race.
+    pollables.extend(running.0.timers.borrow().next_deadline().map(sys::at));
+    if pollables.is_empty() {
+        pollables.push(sys::after(NOTHING));
+    }
+    pollables
+}
+
+fn reentered() -> Error {
+    Error::Busy("called from inside of another call".into())
+}
