@@ -3,6 +3,7 @@
 PYTHON ?= python3
 GUEST := wasi-streams
 HOST := wasi-streams-host
+# The examples have TLS and the fixtures have not: built by one cargo command, both would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
 WASM := --target wasm32-wasip2
@@ -16,8 +17,6 @@ export PYTHONDONTWRITEBYTECODE := 1
 say = @printf '==> %s\n'
 
 .DEFAULT_GOAL := help
-# Packages that need the library with and without TLS get a cargo of their own: one for several builds it once, with the features of
-# all of them.
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
 .PHONY: help setup components demo readme test test-native test-wasm conformance conformance-write lint doc
