@@ -39,7 +39,7 @@ readme: components ## run the commands of README.md
 	$(say) 'readme'
 	@$(PYTHON) tools/readme.py
 
-demo: setup components ## run the examples against each other and against a real HTTP server
+demo: setup components ## run the examples against each other and against a real HTTP server, in the clear and over TLS
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
