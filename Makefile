@@ -3,9 +3,11 @@
 PYTHON ?= python3
 GUEST := wasi-streams
 HOST := wasi-streams-host
-PROGRAMS := wasi-streams-examples wasi-streams-fixtures
+# The examples have TLS and the fixtures have not: built by one cargo command, both would have it.
+EXAMPLES := wasi-streams-examples
+FIXTURES := wasi-streams-fixtures
 WASM := --target wasm32-wasip2
-WASM_PROGRAMS := $(addprefix -p ,$(PROGRAMS)) $(WASM) --profile component
+COMPONENT := $(WASM) --profile component
 
 # The places below target/ are promises (README, tests, tools), whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -27,8 +29,9 @@ setup: ## check the tools, install the compile target and what else is missing
 
 components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
-	cargo build --locked $(WASM_PROGRAMS)
-	@tools/collect-components.sh $(PROGRAMS)
+	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) $(COMPONENT)
+	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
@@ -36,7 +39,7 @@ readme: components ## run the commands of README.md
 	$(say) 'readme'
 	@$(PYTHON) tools/readme.py
 
-demo: setup components ## run the examples against each other and against a real HTTP server
+demo: setup components ## run the examples against each other and against a real HTTP server, in the clear and over TLS
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
@@ -49,7 +52,7 @@ plain: ## prove that a program without TLS builds without a C compiler
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
 	$(say) 'test-native: the library and the examples, with TLS'
-	cargo test --locked -p $(GUEST) -p wasi-streams-examples --features $(GUEST)/tls-ring
+	cargo test --locked -p $(GUEST) -p $(EXAMPLES) --features $(GUEST)/tls-ring
 	$(say) 'test-native: the library without TLS'
 	cargo test --locked -p $(GUEST) --lib --tests
 	$(say) 'test-native: the tools'
@@ -74,9 +77,10 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	@$(PYTHON) tools/layers.py
 	$(say) 'lint: clippy, library and examples natively'
 	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
-	cargo clippy --locked -p $(GUEST) -p wasi-streams-examples --features $(GUEST)/tls-ring --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(GUEST)/tls-ring --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
-	cargo clippy --locked -p $(GUEST) $(WASM_PROGRAMS) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: dependencies'

@@ -95,7 +95,8 @@ impl StreamWriter {
         self.connection.drain().await
     }
 
-    /// Returns whether [`write_eof`](Self::write_eof) can be used.
+    /// Returns whether [`write_eof`](Self::write_eof) can be used: not over TLS, where the end of one direction is the end of
+    /// both. There the peer's goodbye closes the connection, and what is written after it is discarded.
     pub fn can_write_eof(&self) -> bool {
         self.connection.can_half_close()
     }
@@ -148,11 +149,6 @@ impl StreamWriter {
     /// Returns the view that controls the connection below the writer, like asyncio's `transport`.
     pub fn transport(&self) -> Transport {
         Transport { connection: Rc::clone(&self.connection) }
-    }
-
-    #[cfg(feature = "component")]
-    pub(crate) fn connection(&self) -> &Rc<Connection> {
-        &self.connection
     }
 
     /// Returns the address of the peer; none for in-memory connections. Known also after the connection is gone.

@@ -45,7 +45,7 @@ fn a_client_that_meets_a_plain_server_is_told_so() {
         let (error, ()) = zip(async { connect.await.unwrap_err() }, server).await;
         assert_eq!(
             error.to_string(),
-            "the peer spoke something that is not TLS (\"220 mail.example ESM\"): is this port plain?"
+            "10.0.0.1: the peer spoke something that is not TLS (\"220 mail.example ESM\"): is this port plain?"
         );
     });
 }

@@ -315,6 +315,25 @@ fn w07_writes_to_a_lost_tls_connection_are_discarded_and_reported_from_the_fifth
 }
 
 #[test]
+fn the_end_of_the_program_does_not_complain_about_a_goodbye_that_is_missing() {
+    let net = Network::new();
+    common::collect_reports();
+    wasi_streams::run(async {
+        let (_reader, writer, mut peer) = connected(&net).await;
+        writer.write("everything").unwrap();
+        writer.close();
+        assert_eq!(peer.recv(10).await, b"everything");
+        drop(spawn(async move {
+            let _kept = peer;
+            sleep(secs(1000)).await;
+        }));
+    });
+    assert!(net.now() <= secs(10), "{:?}", net.now());
+    let reports = take_reports();
+    assert!(reports.is_empty(), "{reports:?}");
+}
+
+#[test]
 fn s12_timeouts_without_tls_and_of_zero_are_refused() {
     simulate(async |_net| {
         let handler = || async |_: StreamReader, _: StreamWriter| {};

@@ -93,9 +93,9 @@ impl wit::GuestConnectOptions for ConnectOptions {
         self.0.borrow_mut().interleave = Some(size(first_address_family_count));
     }
 
-    fn set_keep_alive(&self, idle: u32, interval: u32, count: u32) {
-        let settings =
-            KeepAlive { idle: Duration::from_secs(idle.into()), interval: Duration::from_secs(interval.into()), count };
+    fn set_keep_alive(&self, idle: Option<u32>, interval: Option<u32>, count: Option<u32>) {
+        let seconds = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        let settings = KeepAlive { idle: seconds(idle), interval: seconds(interval), count };
         self.0.borrow_mut().keep_alive = Some(settings);
     }
 }

@@ -90,12 +90,12 @@ impl wit::GuestReader for Reader {
 
     fn try_read_until(&self, separators: Vec<Vec<u8>>) -> Answer<Option<Vec<u8>>> {
         let separators = list(&separators);
-        self.attempt(async |reader| reader.readuntil(&separators).await)
+        self.attempt(async |reader| reader.readuntil(&*separators).await)
     }
 
     fn read_until(&self, separators: Vec<Vec<u8>>) -> Answer<Vec<u8>> {
         let separators = list(&separators);
-        self.block(async |reader| reader.readuntil(&separators).await)
+        self.block(async |reader| reader.readuntil(&*separators).await)
     }
 
     fn read_to_end(&self) -> Answer<Vec<u8>> {

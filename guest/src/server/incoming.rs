@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 
 use super::StartServer;
 use super::handler::Handler;
-use crate::options::IntoHosts;
 use crate::reader::StreamReader;
 use crate::writer::StreamWriter;
 
@@ -31,11 +30,7 @@ impl Incoming {
     }
 
     /// Starts a server whose connections are put here.
-    pub(crate) fn start_server(
-        this: &Rc<Self>,
-        hosts: impl IntoHosts,
-        port: u16,
-    ) -> StartServer<impl Handler<Pushed> + use<>, Pushed> {
+    pub(crate) fn start_server(this: &Rc<Self>, hosts: Vec<String>, port: u16) -> StartServer<Push, Pushed> {
         let mut start = super::start_server(Push(Rc::clone(this)), hosts, port);
         start.incoming = Some(Rc::clone(this));
         start
@@ -75,7 +70,8 @@ impl Incoming {
 /// The kind of the handler that puts connections into the queue.
 pub(crate) enum Pushed {}
 
-struct Push(Rc<Incoming>);
+/// Puts connections into the queue.
+pub(crate) struct Push(Rc<Incoming>);
 
 impl Handler<Pushed> for Push {
     fn handle(&self, reader: StreamReader, writer: StreamWriter) -> super::handler::Handled {

@@ -154,6 +154,10 @@ impl Link for TlsLink {
         true
     }
 
+    fn is_goodbye_missing(&self) -> bool {
+        self.goodbye.is_some() && self.session.ciphertext().is_empty()
+    }
+
     fn held(&self) -> usize {
         self.session.ciphertext().len() // D17
     }

@@ -1,9 +1,11 @@
 //! The tests of wasi-streams inside a host: each module is one topic, and all are one binary, because each binary
 //! links wasmtime.
 
+mod certificates;
 mod churn;
 mod denials;
 mod examples;
+mod examples_tls;
 mod eyeballs;
 mod freeze;
 mod half_close;
