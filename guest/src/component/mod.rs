@@ -2,6 +2,7 @@
 //!
 //! Nothing but translation: resources to the types of the crate, errors to variants. Nothing moves between calls; how they drive
 //! the runtime is `rt::calls`. `guest/component` turns this into a component.
+#![allow(missing_debug_implementations, reason = "resources, of which others see a handle")]
 
 #[doc(hidden)]
 pub mod bindings;

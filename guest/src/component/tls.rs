@@ -13,7 +13,7 @@ use crate::writer::StreamWriter;
 use crate::{Certificate, Handler, OpenConnection, TlsAcceptor, TlsConnector, TlsErrorKind, TlsVersion};
 
 /// What was set, and what was made of it: made when it is first used, so that connections share sessions.
-struct Lazy<S, C> {
+pub(super) struct Lazy<S, C> {
     settings: RefCell<S>,
     made: RefCell<Option<C>>,
 }
