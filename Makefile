@@ -31,6 +31,7 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
+	@tools/export.sh
 	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
