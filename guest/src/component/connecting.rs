@@ -50,7 +50,7 @@ impl Connecting {
     /// Waits for the connection.
     pub(super) fn finish_now(&self) -> Result<(wit::Reader, wit::Writer), wit::Error> {
         let task = self.0.take().ok_or_else(finished)?;
-        Ok(wrap(calls::block_on(task)???))
+        Ok(wrap(calls::block_on(Box::pin(task))???))
     }
 
     pub(super) fn is_ready(&self) -> bool {

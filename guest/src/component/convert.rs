@@ -7,6 +7,7 @@ use super::wit;
 use crate::error::{Error, ResolveErrorKind};
 
 impl From<Error> for wit::Error {
+    #[inline(never)] // or it would be in every function of the interface
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error {

@@ -40,66 +40,80 @@ impl Reader {
         self.connection.look(|buffer| (buffer.buffered(), buffer.saw_eof(), buffer.error().is_some()))
     }
 
-    /// Tries an operation, which takes nothing unless it is done.
-    fn attempt(&self, read: impl AsyncFn(&mut StreamReader) -> Result<Bytes>) -> Answer<Option<Vec<u8>>> {
-        let reader = &self.reader;
-        #[expect(
-            clippy::await_holding_refcell_ref,
-            reason = "polled at once or dropped; nobody else borrows meanwhile"
-        )]
-        let answer = calls::attempt(async || read(&mut reader.borrow_mut()).await);
+    /// Tries a read, which takes nothing unless it is done.
+    fn attempt(&self, what: Read) -> Answer<Option<Vec<u8>>> {
+        let mut reader = self.reader.borrow_mut();
+        let answer = calls::attempt(Box::pin(what.perform(&mut reader)));
         self.not_yet.set(answer.is_none().then(|| self.look()));
         Ok(answer.transpose()?.map(Into::into))
     }
 
-    fn block(&self, read: impl AsyncFnOnce(&mut StreamReader) -> Result<Bytes>) -> Answer<Vec<u8>> {
+    fn block(&self, what: Read) -> Answer<Vec<u8>> {
         self.not_yet.set(None);
-        Ok(calls::block_on(read(&mut self.reader.borrow_mut()))??.into())
+        let mut reader = self.reader.borrow_mut();
+        Ok(calls::block_on(Box::pin(what.perform(&mut reader)))??.into())
     }
 }
 
-/// The separators as the reader takes them.
-fn list(separators: &[Vec<u8>]) -> Vec<&[u8]> {
-    separators.iter().map(Vec::as_slice).collect()
+/// The ways of reading.
+enum Read {
+    Some(u32),
+    Exactly(u32),
+    Line,
+    Until(Vec<Vec<u8>>),
+    ToEnd,
+}
+
+impl Read {
+    async fn perform(self, reader: &mut StreamReader) -> Result<Bytes> {
+        match self {
+            Self::Some(max) => reader.read(size(max)).await,
+            Self::Exactly(count) => reader.readexactly(size(count)).await,
+            Self::Line => reader.readline().await,
+            Self::Until(separators) => {
+                let separators: Vec<&[u8]> = separators.iter().map(Vec::as_slice).collect();
+                reader.readuntil(&*separators).await
+            }
+            Self::ToEnd => reader.read_to_end().await,
+        }
+    }
 }
 
 impl wit::GuestReader for Reader {
     fn try_read(&self, max: u32) -> Answer<Option<Vec<u8>>> {
-        self.attempt(async |reader| reader.read(size(max)).await)
+        self.attempt(Read::Some(max))
     }
 
     fn read(&self, max: u32) -> Answer<Vec<u8>> {
-        self.block(async |reader| reader.read(size(max)).await)
+        self.block(Read::Some(max))
     }
 
     fn try_read_exactly(&self, count: u32) -> Answer<Option<Vec<u8>>> {
-        self.attempt(async |reader| reader.readexactly(size(count)).await)
+        self.attempt(Read::Exactly(count))
     }
 
     fn read_exactly(&self, count: u32) -> Answer<Vec<u8>> {
-        self.block(async |reader| reader.readexactly(size(count)).await)
+        self.block(Read::Exactly(count))
     }
 
     fn try_read_line(&self) -> Answer<Option<Vec<u8>>> {
-        self.attempt(async |reader| reader.readline().await)
+        self.attempt(Read::Line)
     }
 
     fn read_line(&self) -> Answer<Vec<u8>> {
-        self.block(async |reader| reader.readline().await)
+        self.block(Read::Line)
     }
 
     fn try_read_until(&self, separators: Vec<Vec<u8>>) -> Answer<Option<Vec<u8>>> {
-        let separators = list(&separators);
-        self.attempt(async |reader| reader.readuntil(&*separators).await)
+        self.attempt(Read::Until(separators))
     }
 
     fn read_until(&self, separators: Vec<Vec<u8>>) -> Answer<Vec<u8>> {
-        let separators = list(&separators);
-        self.block(async |reader| reader.readuntil(&*separators).await)
+        self.block(Read::Until(separators))
     }
 
     fn read_to_end(&self) -> Answer<Vec<u8>> {
-        self.block(async |reader| reader.read_to_end().await)
+        self.block(Read::ToEnd)
     }
 
     fn at_eof(&self) -> bool {

@@ -65,7 +65,7 @@ impl wit::GuestServer for Server {
     }
 
     fn accept(&self) -> Result<(wit::Reader, wit::Writer), wit::Error> {
-        calls::run_until(|| self.is_ready(), None)?;
+        calls::run_until(&mut || self.is_ready(), None)?;
         self.next().ok_or_else(closed)
     }
 

@@ -8,7 +8,8 @@ use wasi::io::poll::Pollable;
 use super::convert::{address, size};
 use super::{raw, tls, wit};
 use crate::error::Result;
-use crate::rt::{JoinHandle, calls};
+use crate::rt::JoinHandle;
+use crate::rt::calls::{self, LocalFuture};
 use crate::writer::StreamWriter;
 
 /// A writer, and the upgrade to TLS that is under way.
@@ -48,10 +49,18 @@ impl Writer {
 
     fn finish_upgrade(&self) -> Answer<()> {
         match self.upgrade.take() {
-            Some(task) => Ok(calls::block_on(task)???),
+            Some(task) => block(Box::pin(async { task.await? })),
             None => Ok(()),
         }
     }
+}
+
+fn attempt(future: LocalFuture<'_, Result<()>>) -> Answer<bool> {
+    Ok(calls::attempt(future).transpose()?.is_some())
+}
+
+fn block(future: LocalFuture<'_, Result<()>>) -> Answer<()> {
+    Ok(calls::block_on(future)??)
 }
 
 impl wit::GuestWriter for Writer {
@@ -60,11 +69,11 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_drain(&self) -> Answer<bool> {
-        Ok(calls::attempt(|| self.writer.drain()).transpose()?.is_some())
+        attempt(Box::pin(self.writer.drain()))
     }
 
     fn drain(&self) -> Answer<()> {
-        Ok(calls::block_on(self.writer.drain())??)
+        block(Box::pin(self.writer.drain()))
     }
 
     fn write_eof(&self) -> Answer<()> {
@@ -93,11 +102,11 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_wait_closed(&self) -> Answer<bool> {
-        Ok(calls::attempt(|| self.writer.wait_closed()).transpose()?.is_some())
+        attempt(Box::pin(self.writer.wait_closed()))
     }
 
     fn wait_closed(&self) -> Answer<()> {
-        Ok(calls::block_on(self.writer.wait_closed())??)
+        block(Box::pin(self.writer.wait_closed()))
     }
 
     fn write_buffer_size(&self) -> u64 {

@@ -4,12 +4,16 @@
 //! run, and the tasks wait for the next one.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::run::{Running, drive};
+use super::run::Running;
 use crate::error::{Error, Result};
 use crate::sys::{self, Pollable};
+
+/// Boxed, so that the functions here exist once for each kind of answer.
+pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// So many turns of the loop are run in one call that does not wait.
 const TURNS: usize = 8;
@@ -40,18 +44,24 @@ pub(crate) fn advance() {
 /// # Errors
 ///
 /// [`Error::Busy`] inside of another call.
-pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
-    let running = Running::begin().ok_or_else(reentered)?;
-    Ok(drive(&running.0, future))
+pub(crate) fn block_on<T>(mut future: LocalFuture<'_, T>) -> Result<T> {
+    let mut outcome = None;
+    run_until(
+        &mut || {
+            outcome = poll_once(&mut future);
+            outcome.is_some()
+        },
+        None,
+    )?;
+    outcome.ok_or_else(reentered)
 }
 
-/// Runs everything until `done` says so, or the time is over. It is asked after each turn.
+/// Runs everything until `done` says so, or the time is over. It is asked after each turn, so nobody has to be woken for it.
 ///
 /// # Errors
 ///
 /// [`Error::Busy`] inside of another call.
-pub(crate) fn run_until(done: impl FnMut() -> bool, timeout: Option<Duration>) -> Result<()> {
-    let mut done = done;
+pub(crate) fn run_until(done: &mut dyn FnMut() -> bool, timeout: Option<Duration>) -> Result<()> {
     let running = Running::begin().ok_or_else(reentered)?;
     let nanos = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
     let deadline = timeout.map(|timeout| sys::now_nanos().saturating_add(nanos(timeout)));
@@ -67,17 +77,16 @@ pub(crate) fn run_until(done: impl FnMut() -> bool, timeout: Option<Duration>) -
 /// Polls `future` once, after what can run has run, and again after a look at the host when it is not done; none when it is not.
 ///
 /// For futures that can be given up and started again.
-pub(crate) fn attempt<T, F: Future<Output = T>>(start: impl FnMut() -> F) -> Option<T> {
-    let mut start = start;
+pub(crate) fn attempt<T>(mut future: LocalFuture<'_, T>) -> Option<T> {
     run_ready();
-    poll_once(start()).or_else(|| {
+    poll_once(&mut future).or_else(|| {
         advance();
-        poll_once(start())
+        poll_once(&mut future)
     })
 }
 
-fn poll_once<F: Future>(future: F) -> Option<F::Output> {
-    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+fn poll_once<T>(future: &mut LocalFuture<'_, T>) -> Option<T> {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }

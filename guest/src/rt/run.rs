@@ -105,7 +105,7 @@ impl Drop for Running {
 ///
 /// The main future is not `'static`, so it stays on this stack; a task in the table stands for it in the queue and
 /// passes wake-ups on.
-pub(super) fn drive<F: Future>(executor: &Executor, future: F) -> F::Output {
+fn drive<F: Future>(executor: &Executor, future: F) -> F::Output {
     let mut main = std::pin::pin!(future);
     let ready = Rc::new(Cell::new(true));
     let waker_of_main = Rc::new(RefCell::new(None));
