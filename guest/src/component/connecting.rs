@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 
 use wasi::io::poll::Pollable;
 
+use super::convert::error;
 use super::options::ConnectOptions;
 use super::reader::Reader;
 use super::writer::Writer;
@@ -97,5 +98,5 @@ pub(super) fn wrap((reader, writer): Streams) -> (wit::Reader, wit::Writer) {
 }
 
 fn finished() -> wit::Error {
-    wit::Error::Closed("the connection was handed out already".into())
+    error(wit::ErrorKind::Closed, "the connection was handed out already")
 }

@@ -4,61 +4,68 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use super::wit;
+use super::wit::ErrorKind as Kind;
 use crate::error::{Error, ResolveErrorKind};
 
 impl From<Error> for wit::Error {
     #[inline(never)] // or it would be in every function of the interface
     fn from(error: Error) -> Self {
-        let text = error.to_string();
-        match error {
-            Error::Incomplete { partial, expected } => Self::IncompleteRead(wit::IncompleteRead {
-                partial: partial.into(),
-                expected: expected.map(|expected| expected as u64),
-            }),
-            Error::LimitOverrun { consumed, found } => {
-                Self::LimitOverrun(wit::LimitOverrun { consumed: consumed as u64, found })
+        let message = error.to_string();
+        let (kind, detail) = match error {
+            Error::Incomplete { partial, expected } => {
+                let detail = wit::IncompleteRead { partial: partial.into(), expected: expected.map(|n| n as u64) };
+                (Kind::IncompleteRead, Some(wit::ErrorDetail::IncompleteRead(detail)))
             }
-            Error::LineTooLong { found } => Self::LimitOverrun(wit::LimitOverrun { consumed: 0, found }),
-            Error::InvalidInput(_) => Self::InvalidArgument(text),
-            Error::WriteAfterEof(_) | Error::Busy(_) => Self::InvalidState(text),
-            Error::Closed(_) => Self::Closed(text),
-            Error::Unsupported(_) => Self::Unsupported(text),
-            Error::Resolve { kind, .. } => {
-                Self::Resolve(wit::ResolveFailure { kind: resolve_kind(kind), message: text })
-            }
-            Error::Io { kind, .. } => Self::Io(wit::IoFailure { kind: io_kind(kind), message: text }),
-            #[cfg(feature = "tls")]
-            Error::Tls { kind, .. } => Self::Tls(wit::TlsFailure { kind: super::tls::kind(kind), message: text }),
-            Error::Many(errors) => Self::Many(errors.iter().map(ToString::to_string).collect()),
-            Error::Cancelled(_) => Self::Other(text),
-        }
+            Error::LimitOverrun { consumed, found } => limit_overrun(consumed, found),
+            Error::LineTooLong { found } => limit_overrun(0, found),
+            #[cfg(feature = "tls-ring")]
+            Error::Tls { kind, .. } => super::tls::error_kind(kind),
+            other => (error_kind(&other), None),
+        };
+        Self { kind, message, detail }
     }
 }
 
-fn resolve_kind(kind: ResolveErrorKind) -> wit::ResolveKind {
-    match kind {
-        ResolveErrorKind::UnknownName => wit::ResolveKind::UnknownName,
-        ResolveErrorKind::Temporary => wit::ResolveKind::Temporary,
-        ResolveErrorKind::Permanent => wit::ResolveKind::Permanent,
-        ResolveErrorKind::Denied => wit::ResolveKind::Denied,
+/// An error of this component's own.
+pub(super) fn error(kind: Kind, message: &str) -> wit::Error {
+    wit::Error { kind, message: message.into(), detail: None }
+}
+
+fn limit_overrun(consumed: usize, found: bool) -> (Kind, Option<wit::ErrorDetail>) {
+    let detail = wit::LimitOverrun { consumed: consumed as u64, found };
+    (Kind::LimitOverrun, Some(wit::ErrorDetail::LimitOverrun(detail)))
+}
+
+fn error_kind(error: &Error) -> Kind {
+    match error {
+        Error::InvalidInput(_) => Kind::InvalidArgument,
+        Error::WriteAfterEof(_) | Error::Busy(_) => Kind::InvalidState,
+        Error::Closed(_) => Kind::Closed,
+        Error::Unsupported(_) => Kind::Unsupported,
+        Error::Resolve { kind: ResolveErrorKind::UnknownName, .. } => Kind::NameUnknown,
+        Error::Resolve { kind: ResolveErrorKind::Temporary, .. } => Kind::NameTemporaryFailure,
+        Error::Resolve { kind: ResolveErrorKind::Permanent, .. } => Kind::NameFailure,
+        Error::Resolve { kind: ResolveErrorKind::Denied, .. } => Kind::NameLookupDenied,
+        Error::Io { kind, .. } => io_kind(*kind),
+        Error::Many(_) => Kind::Many,
+        _ => Kind::Other,
     }
 }
 
-fn io_kind(kind: ErrorKind) -> wit::IoKind {
-    use wit::IoKind as K;
+fn io_kind(kind: ErrorKind) -> Kind {
     match kind {
-        ErrorKind::ConnectionRefused => K::ConnectionRefused,
-        ErrorKind::ConnectionReset => K::ConnectionReset,
-        ErrorKind::ConnectionAborted => K::ConnectionAborted,
-        ErrorKind::BrokenPipe => K::BrokenPipe,
-        ErrorKind::TimedOut => K::TimedOut,
-        ErrorKind::PermissionDenied => K::AccessDenied,
-        ErrorKind::AddrInUse => K::AddressInUse,
-        ErrorKind::AddrNotAvailable => K::AddressNotAvailable,
-        ErrorKind::HostUnreachable => K::HostUnreachable,
-        ErrorKind::NetworkUnreachable => K::NetworkUnreachable,
-        ErrorKind::NotFound => K::NotFound,
-        _ => K::Other,
+        ErrorKind::ConnectionRefused => Kind::ConnectionRefused,
+        ErrorKind::ConnectionReset => Kind::ConnectionReset,
+        ErrorKind::ConnectionAborted => Kind::ConnectionAborted,
+        ErrorKind::BrokenPipe => Kind::BrokenPipe,
+        ErrorKind::TimedOut => Kind::TimedOut,
+        ErrorKind::PermissionDenied => Kind::AccessDenied,
+        ErrorKind::AddrInUse => Kind::AddressInUse,
+        ErrorKind::AddrNotAvailable => Kind::AddressNotAvailable,
+        ErrorKind::HostUnreachable => Kind::HostUnreachable,
+        ErrorKind::NetworkUnreachable => Kind::NetworkUnreachable,
+        ErrorKind::NotFound => Kind::NotFound,
+        _ => Kind::Other,
     }
 }
 

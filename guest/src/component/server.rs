@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wasi::io::poll::Pollable;
 
 use super::connecting::wrap;
-use super::convert::address;
+use super::convert::{address, error};
 use super::options::ListenOptions;
 use super::{raw, wit};
 use crate::error::Result;
@@ -100,5 +100,5 @@ impl Drop for Server {
 }
 
 fn closed() -> wit::Error {
-    wit::Error::Closed("the server is closed".into())
+    error(wit::ErrorKind::Closed, "the server is closed")
 }

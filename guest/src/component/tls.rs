@@ -337,22 +337,23 @@ pub(super) fn parse_certificate(der: &[u8]) -> Result<wit::Certificate, wit::Err
     })
 }
 
-pub(super) fn kind(kind: TlsErrorKind) -> wit::TlsKind {
-    use wit::TlsKind as K;
-    match kind {
-        TlsErrorKind::UnknownIssuer => K::UnknownIssuer,
-        TlsErrorKind::SelfSigned => K::SelfSigned,
-        TlsErrorKind::Expired => K::Expired,
-        TlsErrorKind::NotYetValid => K::NotYetValid,
-        TlsErrorKind::WrongName => K::WrongName,
-        TlsErrorKind::Revoked => K::Revoked,
-        TlsErrorKind::BadCertificate => K::BadCertificate,
-        TlsErrorKind::NoCertificate => K::NoCertificate,
-        TlsErrorKind::NothingInCommon => K::NothingInCommon,
-        TlsErrorKind::Alert(number) => K::Alert(number),
-        TlsErrorKind::NotTls => K::NotTls,
-        TlsErrorKind::Protocol => K::Protocol,
-        TlsErrorKind::Truncated => K::Truncated,
-        TlsErrorKind::Configuration => K::Configuration,
-    }
+pub(super) fn error_kind(kind: TlsErrorKind) -> (wit::ErrorKind, Option<wit::ErrorDetail>) {
+    use wit::ErrorKind as K;
+    let kind = match kind {
+        TlsErrorKind::UnknownIssuer => K::TlsUnknownIssuer,
+        TlsErrorKind::SelfSigned => K::TlsSelfSigned,
+        TlsErrorKind::Expired => K::TlsExpired,
+        TlsErrorKind::NotYetValid => K::TlsNotYetValid,
+        TlsErrorKind::WrongName => K::TlsWrongName,
+        TlsErrorKind::Revoked => K::TlsRevoked,
+        TlsErrorKind::BadCertificate => K::TlsBadCertificate,
+        TlsErrorKind::NoCertificate => K::TlsNoCertificate,
+        TlsErrorKind::NothingInCommon => K::TlsNothingInCommon,
+        TlsErrorKind::Alert(number) => return (K::TlsAlert, Some(wit::ErrorDetail::Alert(number))),
+        TlsErrorKind::NotTls => K::TlsNotTls,
+        TlsErrorKind::Protocol => K::TlsProtocol,
+        TlsErrorKind::Truncated => K::TlsTruncated,
+        TlsErrorKind::Configuration => K::TlsConfiguration,
+    };
+    (kind, None)
 }

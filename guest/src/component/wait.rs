@@ -3,7 +3,7 @@
 use std::task::{Context, Waker};
 
 use super::connecting::Connecting;
-use super::convert::millis;
+use super::convert::{error, millis};
 use super::reader::Reader;
 use super::server::Server;
 use super::wit;
@@ -14,7 +14,7 @@ use crate::sys::{Registration, wasi as host};
 /// Runs everything until one of these may go on.
 pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<Vec<u32>, wit::Error> {
     if on.is_empty() && timeout.is_none() {
-        return Err(wit::Error::InvalidArgument("nothing to wait for, and no timeout".into()));
+        return Err(error(wit::ErrorKind::InvalidArgument, "nothing to wait for, and no timeout"));
     }
     let on: Vec<Interest<'_>> = on.into_iter().map(Interest::from).collect();
     let ready = || on.iter().enumerate().filter(|(_, interest)| interest.is_ready()).map(|(index, _)| index as u32);

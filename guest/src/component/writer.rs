@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use wasi::io::poll::Pollable;
 
-use super::convert::{address, size};
+use super::convert::{address, error, size};
 use super::{raw, tls, wit};
 use crate::error::Result;
 use crate::rt::JoinHandle;
@@ -39,7 +39,7 @@ impl Writer {
 
     fn upgrade(&self, role: Answer<tls::Upgrade>) -> Answer<()> {
         if self.upgrade.borrow().is_some() {
-            return Err(wit::Error::InvalidState("TLS is being started already".into()));
+            return Err(error(wit::ErrorKind::InvalidState, "TLS is being started already"));
         }
         let task = tls::start(Rc::clone(&self.writer), role?)?;
         *self.upgrade.borrow_mut() = Some(task);
