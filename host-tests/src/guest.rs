@@ -169,6 +169,17 @@ impl Guest {
     ///
     /// If the component cannot be loaded, wants imports that this host lacks, or a folder cannot be opened.
     pub async fn start(self) -> Result<Running> {
+        let (name, deadline) = (self.name.clone(), self.deadline);
+        let (mut store, component, ends) = self.prepare().await?;
+        let command = Command::instantiate_async(&mut store, &component, linker().map_err(anyhow::Error::from)?)
+            .await
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("{name}: wants something that this host does not have"))?;
+        Ok(Running::spawn(name, store, command, deadline, ends))
+    }
+
+    /// The component, a store with everything that it may have, and our ends of that.
+    pub(crate) async fn prepare(self) -> Result<(Store<State>, Component, Ends)> {
         let component = self.load().await?;
         let (stdin, stdout, stderr, wasi) = self.context()?;
         // The runner passes output through, and nobody looks at its numbers.
@@ -192,12 +203,7 @@ impl Guest {
         store.limiter(|state| &mut state.numbers);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        let command = Command::instantiate_async(&mut store, &component, linker().map_err(anyhow::Error::from)?)
-            .await
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("{}: wants something that this host does not have", self.name))?;
-        let ends = Ends { stdin, stdout, stderr, snapshots, denials };
-        Ok(Running::spawn(self.name, store, command, self.deadline, ends))
+        Ok((store, component, Ends { stdin, stdout, stderr, snapshots, denials }))
     }
 
     fn with(source: Source, name: String) -> Self {

@@ -25,6 +25,7 @@
 //! | `names` | names that only one guest can look up |
 //! | `guest`, `running` | building, watching and ending one run |
 //! | `capture` | output that can be read while it is written |
+//! | [`exported`] | components that export the library's interface, called instead of run |
 //! | [`peer`] | native peers that behave and misbehave by script |
 //!
 //! Left out on purpose: `wasi:http`, WASI 0.1 modules, and anything that changes the component under test.
@@ -36,6 +37,7 @@ mod capture;
 mod component;
 mod denial;
 mod engine;
+pub mod exported;
 mod fds;
 mod guest;
 mod instrument;
@@ -54,7 +56,7 @@ pub use guest::{Guest, Stdio};
 pub use pattern::PolicyError;
 pub use policy::Policy;
 pub use running::{Outcome, Running, Status};
-pub use state::{Resources, Snapshot};
+pub use state::{Resources, Snapshot, State};
 
 /// Runs a test or a program on a tokio runtime with two threads, as many as the smallest machine in use.
 ///

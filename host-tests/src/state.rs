@@ -68,13 +68,20 @@ pub struct Snapshot {
     pub polled: u64,
 }
 
-pub(crate) struct State {
+/// What a store holds for one guest.
+pub struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     pub(crate) policy: Arc<Policy>,
     pub(crate) denials: Denials,
     pub(crate) names: Names,
     pub(crate) numbers: Numbers,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 impl WasiView for State {

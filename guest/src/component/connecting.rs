@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::IntoFuture;
+use std::task::Waker;
 
 use wasi::io::poll::Pollable;
 
@@ -50,12 +51,22 @@ pub(super) fn start(
 impl Connecting {
     /// Waits for the connection.
     pub(super) fn finish_now(&self) -> Result<(wit::Reader, wit::Writer), wit::Error> {
+        self.reclaim();
         let task = self.0.take().ok_or_else(finished)?;
         Ok(wrap(calls::block_on(Box::pin(task))???))
     }
 
     pub(super) fn is_ready(&self) -> bool {
         self.0.borrow().as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// The caller has come back with the pollables that it got.
+    pub(super) fn reclaim(&self) {
+        calls::reclaim(&self.tasks());
+    }
+
+    fn tasks(&self) -> Vec<Waker> {
+        self.0.borrow().as_ref().and_then(JoinHandle::task_waker).into_iter().collect()
     }
 }
 
@@ -64,6 +75,7 @@ impl wit::GuestConnecting for Connecting {
         if self.0.borrow().is_none() {
             return Err(finished());
         }
+        self.reclaim();
         calls::run_ready();
         if !self.is_ready() {
             calls::advance();
@@ -79,8 +91,8 @@ impl wit::GuestConnecting for Connecting {
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
-        let task: Vec<_> = self.0.borrow().as_ref().and_then(JoinHandle::task_waker).into_iter().collect();
-        raw(calls::lend(&task, || self.is_ready()))
+        self.reclaim();
+        raw(calls::lend(&|| self.tasks(), true, &|| self.is_ready()))
     }
 }
 

@@ -36,12 +36,18 @@ impl Reader {
         self.not_yet.get().is_none_or(|look| look != self.look())
     }
 
+    /// The caller has come back with the pollables that it got.
+    pub(super) fn reclaim(&self) {
+        calls::reclaim(&self.connection.tasks());
+    }
+
     fn look(&self) -> Look {
         self.connection.look(|buffer| (buffer.buffered(), buffer.saw_eof(), buffer.error().is_some()))
     }
 
     /// Tries a read, which takes nothing unless it is done.
     fn attempt(&self, what: Read) -> Answer<Option<Vec<u8>>> {
+        self.reclaim();
         let mut reader = self.reader.borrow_mut();
         let answer = calls::attempt(Box::pin(what.perform(&mut reader)));
         self.not_yet.set(answer.is_none().then(|| self.look()));
@@ -50,6 +56,7 @@ impl Reader {
 
     fn block(&self, what: Read) -> Answer<Vec<u8>> {
         self.not_yet.set(None);
+        self.reclaim();
         let mut reader = self.reader.borrow_mut();
         Ok(calls::block_on(Box::pin(what.perform(&mut reader)))??.into())
     }
@@ -117,11 +124,19 @@ impl wit::GuestReader for Reader {
     }
 
     fn at_eof(&self) -> bool {
+        self.reclaim();
         calls::run_ready();
         self.reader.borrow().at_eof()
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
-        raw(calls::lend(&self.connection.tasks(), || self.is_ready()))
+        self.reclaim();
+        raw(calls::lend(&|| self.connection.tasks(), true, &|| self.is_ready()))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.reclaim(); // what arrives is thrown away from now on
     }
 }

@@ -43,6 +43,11 @@ impl Server {
         !self.incoming.is_empty() || self.is_closed()
     }
 
+    /// The caller has come back with the pollables that it got.
+    pub(super) fn reclaim(&self) {
+        calls::reclaim(&self.server.tasks());
+    }
+
     fn is_closed(&self) -> bool {
         !self.server.is_serving()
     }
@@ -57,6 +62,7 @@ impl wit::GuestServer for Server {
         if self.is_closed() {
             return Err(closed());
         }
+        self.reclaim();
         calls::run_ready();
         if self.incoming.is_empty() {
             calls::advance();
@@ -65,6 +71,7 @@ impl wit::GuestServer for Server {
     }
 
     fn accept(&self) -> Result<(wit::Reader, wit::Writer), wit::Error> {
+        self.reclaim();
         calls::run_until(&mut || self.is_ready(), None)?;
         self.next().ok_or_else(closed)
     }
@@ -89,7 +96,8 @@ impl wit::GuestServer for Server {
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
-        raw(calls::lend(&self.server.tasks(), || self.is_ready()))
+        self.reclaim();
+        raw(calls::lend(&|| self.server.tasks(), true, &|| self.is_ready()))
     }
 }
 

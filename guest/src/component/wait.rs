@@ -17,6 +17,7 @@ pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<V
         return Err(error(wit::ErrorKind::InvalidArgument, "nothing to wait for, and no timeout"));
     }
     let on: Vec<Interest<'_>> = on.into_iter().map(Interest::from).collect();
+    on.iter().for_each(Interest::reclaim);
     let ready = || on.iter().enumerate().filter(|(_, interest)| interest.is_ready()).map(|(index, _)| index as u32);
     // What is ready already may be so because of something that has not been looked at for a while: look once.
     calls::advance();
@@ -34,7 +35,7 @@ impl<'a> From<wit::Interest<'a>> for Interest<'a> {
     fn from(interest: wit::Interest<'a>) -> Self {
         match interest {
             wit::Interest::Foreign(pollable) => {
-                let registration = Registration::new(host::Pollable::from_raw(pollable));
+                let registration = Registration::new(host::Pollable::from_raw(pollable), false);
                 registration.arm();
                 Self::Foreign(registration)
             }
@@ -44,6 +45,18 @@ impl<'a> From<wit::Interest<'a>> for Interest<'a> {
 }
 
 impl Interest<'_> {
+    /// Whoever waits for it here does so no longer by pollables of it.
+    fn reclaim(&self) {
+        match self {
+            Self::Foreign(_) | Self::Ours(wit::Interest::Foreign(_) | wit::Interest::Drained(_)) => {}
+            Self::Ours(wit::Interest::Connected(it)) => it.get::<Connecting>().reclaim(),
+            Self::Ours(wit::Interest::Readable(it)) => it.get::<Reader>().reclaim(),
+            Self::Ours(wit::Interest::Handshaken(it)) => it.get::<Writer>().reclaim(),
+            Self::Ours(wit::Interest::Closed(it)) => it.get::<Writer>().reclaim_if_closing(),
+            Self::Ours(wit::Interest::Acceptable(it)) => it.get::<Server>().reclaim(),
+        }
+    }
+
     fn is_ready(&self) -> bool {
         match self {
             // Nobody has to be woken: every turn asks.

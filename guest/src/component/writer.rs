@@ -1,7 +1,8 @@
 //! The writing side of a connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 
 use wasi::io::poll::Pollable;
 
@@ -16,13 +17,23 @@ use crate::writer::StreamWriter;
 pub struct Writer {
     writer: Rc<StreamWriter>,
     upgrade: RefCell<Option<JoinHandle<Result<()>>>>,
+    /// What said "not yet" last.
+    not_yet: Cell<Option<Awaited>>,
+}
+
+/// What can be waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Drain,
+    Handshake,
+    Closed,
 }
 
 type Answer<T> = Result<T, wit::Error>;
 
 impl Writer {
     pub(super) fn new(writer: StreamWriter) -> Self {
-        Self { writer: Rc::new(writer), upgrade: RefCell::new(None) }
+        Self { writer: Rc::new(writer), upgrade: RefCell::new(None), not_yet: Cell::new(None) }
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -37,17 +48,43 @@ impl Writer {
         self.writer.connection().is_lost()
     }
 
+    /// The caller has come back with the pollables that it got.
+    pub(super) fn reclaim(&self) {
+        calls::reclaim(&self.tasks());
+    }
+
+    /// While the connection is open, what comes in is the reader's.
+    pub(super) fn reclaim_if_closing(&self) {
+        if self.writer.is_closing() {
+            self.reclaim();
+        }
+    }
+
+    fn tasks(&self) -> Vec<Waker> {
+        let mut tasks = self.writer.connection().tasks();
+        tasks.extend(self.upgrade.borrow().as_ref().and_then(JoinHandle::task_waker));
+        tasks
+    }
+
+    /// Passes an answer on, and remembers it if it is "not yet".
+    fn answer(&self, awaited: Awaited, answer: Answer<bool>) -> Answer<bool> {
+        self.not_yet.set(matches!(answer, Ok(false)).then_some(awaited));
+        answer
+    }
+
     fn upgrade(&self, role: Answer<tls::Upgrade>) -> Answer<()> {
         if self.upgrade.borrow().is_some() {
             return Err(error(wit::ErrorKind::InvalidState, "TLS is being started already"));
         }
         let task = tls::start(Rc::clone(&self.writer), role?)?;
         *self.upgrade.borrow_mut() = Some(task);
+        self.reclaim();
         calls::run_ready();
         Ok(())
     }
 
     fn finish_upgrade(&self) -> Answer<()> {
+        self.reclaim();
         match self.upgrade.take() {
             Some(task) => block(Box::pin(async { task.await? })),
             None => Ok(()),
@@ -69,7 +106,7 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_drain(&self) -> Answer<bool> {
-        attempt(Box::pin(self.writer.drain()))
+        self.answer(Awaited::Drain, attempt(Box::pin(self.writer.drain())))
     }
 
     fn drain(&self) -> Answer<()> {
@@ -88,6 +125,7 @@ impl wit::GuestWriter for Writer {
 
     fn close(&self) {
         self.writer.close();
+        self.reclaim();
         calls::run_ready();
     }
 
@@ -102,10 +140,12 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_wait_closed(&self) -> Answer<bool> {
-        attempt(Box::pin(self.writer.wait_closed()))
+        self.reclaim_if_closing();
+        self.answer(Awaited::Closed, attempt(Box::pin(self.writer.wait_closed())))
     }
 
     fn wait_closed(&self) -> Answer<()> {
+        self.reclaim(); // also while it is open: only what comes in tells that the peer has gone
         block(Box::pin(self.writer.wait_closed()))
     }
 
@@ -133,14 +173,13 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_handshake(&self) -> Answer<bool> {
+        self.reclaim();
         calls::run_ready();
         if !self.is_handshaken() {
             calls::advance();
         }
-        if !self.is_handshaken() {
-            return Ok(false);
-        }
-        self.finish_upgrade().map(|()| true)
+        let done = if self.is_handshaken() { self.finish_upgrade().map(|()| true) } else { Ok(false) };
+        self.answer(Awaited::Handshake, done)
     }
 
     fn handshake(&self) -> Answer<()> {
@@ -160,12 +199,19 @@ impl wit::GuestWriter for Writer {
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
-        let mut tasks = self.writer.connection().tasks();
-        tasks.extend(self.upgrade.borrow().as_ref().and_then(JoinHandle::task_waker));
-        let handshaking = self.upgrade.borrow().is_some();
-        raw(calls::lend(&tasks, || match handshaking {
-            true => self.is_handshaken(),
-            false => self.is_drained() && !self.writer.is_closing() || self.is_gone(),
+        let awaited = self.not_yet.get();
+        // What comes in during a handshake tells only the handshake how it goes; otherwise a loss tells itself.
+        let hold = awaited == Some(Awaited::Handshake);
+        if hold {
+            self.reclaim()
+        } else {
+            self.reclaim_if_closing()
+        }
+        raw(calls::lend(&|| self.tasks(), hold, &|| match awaited {
+            None => true,
+            Some(Awaited::Drain) => self.is_drained(),
+            Some(Awaited::Handshake) => self.is_handshaken(),
+            Some(Awaited::Closed) => self.is_gone(),
         }))
     }
 }
@@ -175,7 +221,6 @@ impl Drop for Writer {
         if let Some(task) = self.upgrade.take() {
             task.abort();
         }
-        self.writer.close();
-        calls::run_ready();
+        wit::GuestWriter::close(self);
     }
 }

@@ -33,7 +33,7 @@ pub struct Registered(Registration);
 impl Registered {
     /// Registers `pollable`.
     pub fn new(pollable: Pollable) -> Self {
-        Self(Registration::new(host::Pollable::from_raw(pollable)))
+        Self(Registration::new(host::Pollable::from_raw(pollable), false))
     }
 
     /// Waits until it is ready.

@@ -92,22 +92,29 @@ fn poll_once<T>(future: &mut LocalFuture<'_, T>) -> Option<T> {
     }
 }
 
-/// What the tasks with these wakers wait for, as pollables of the host: when one of them is ready, a call may get further.
+/// What `tasks` wait for, as pollables of the host: when one of them is ready, a call may get further.
 ///
-/// Never empty. `is_ready` says, after everything that can run has run, that there is nothing to wait for.
-pub(crate) fn lend(tasks: &[Waker], is_ready: impl FnOnce() -> bool) -> Vec<Pollable> {
+/// Never empty. `is_ready` says, after everything that can run has run, that there is nothing to wait for. With `hold` the tasks leave
+/// what comes in to the host until [`reclaim`], so that no call on something else takes it away unseen.
+pub(crate) fn lend(tasks: &dyn Fn() -> Vec<Waker>, hold: bool, is_ready: &dyn Fn() -> bool) -> Vec<Pollable> {
     let Some(running) = Running::begin() else { return vec![sys::after(Duration::ZERO)] };
     running.0.run_ready(|| false);
     if running.0.is_busy() || is_ready() {
         return vec![sys::after(Duration::ZERO)];
     }
-    let mut pollables = sys::lend(|waker| tasks.iter().any(|task| task.will_wake(waker)));
+    let tasks = tasks(); // now: what has run may have started some
+    let mut pollables = sys::lend(|waker| tasks.iter().any(|task| task.will_wake(waker)), hold);
     // Timeouts, and the next attempt of a race.
     pollables.extend(running.0.timers.borrow().next_deadline().map(sys::at));
     if pollables.is_empty() {
         pollables.push(sys::after(NOTHING));
     }
     pollables
+}
+
+/// Lets tasks go on whose pollables were lent: whoever has them has come back.
+pub(crate) fn reclaim(tasks: &[Waker]) {
+    sys::reclaim(|waker| tasks.iter().any(|task| task.will_wake(waker)));
 }
 
 fn reentered() -> Error {

@@ -36,7 +36,7 @@ pub(crate) use p2::listener::{Accepted, Listener};
 pub(crate) use p2::reactor::Registration;
 pub(crate) use p2::reactor::{Park, bytes_sent, forget_busy, now_nanos, park};
 #[cfg(feature = "component")]
-pub(crate) use p2::reactor::{after, at, lend};
+pub(crate) use p2::reactor::{after, at, lend, reclaim};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
 pub(crate) use p2::tcp::{SpliceFailure, TcpLink};

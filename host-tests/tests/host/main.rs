@@ -6,6 +6,7 @@ mod churn;
 mod denials;
 mod examples;
 mod examples_tls;
+mod export_support;
 mod eyeballs;
 mod freeze;
 mod half_close;

@@ -62,7 +62,7 @@ pub(super) async fn finish<T>(
 ) -> Result<T, ErrorCode> {
     loop {
         match step(socket.handle()) {
-            Err(ErrorCode::WouldBlock) => socket.ready(TcpSocket::subscribe).await,
+            Err(ErrorCode::WouldBlock) => socket.ready().await,
             done => return done,
         }
     }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::{bind, finish, new_socket};
 use super::errors::{Doing, socket_error};
+use super::reactor;
 use super::tcp::TcpLink;
 use super::watched::Watched;
 use crate::error::{Error, Result};
@@ -32,6 +33,9 @@ pub(crate) enum Accepted {
 impl Listener {
     /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
     pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
+        if let Some(socket) = reactor::exhume(wanted) {
+            return Ok(Self { socket: Watched::lent(socket), address: wanted, wanted });
+        }
         let mut socket = new_socket(wanted)?;
         bind(&mut socket, wanted).await?;
         let address = socket.handle().local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
@@ -80,7 +84,7 @@ impl Listener {
             ready!(self.socket.poll(cx));
             match self.socket.handle().accept() {
                 Ok((socket, input, output)) => return Poll::Ready(Ok(accepted(TcpLink::new(socket, input, output)))),
-                Err(ErrorCode::WouldBlock) => self.socket.wait(TcpSocket::subscribe),
+                Err(ErrorCode::WouldBlock) => self.socket.wait(),
                 Err(ErrorCode::ConnectionAborted | ErrorCode::ConnectionReset) => {
                     return Poll::Ready(Ok(Accepted::Vanished)); // S39
                 }

@@ -4,6 +4,8 @@
 //! of the *hot* ones (ready or newly waiting a short while ago); all of them are polled every [`TICK`], and whenever
 //! nothing is hot. A cold source may therefore be noticed up to one tick late while others are busy.
 
+mod lending;
+
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -13,6 +15,10 @@ use slab::Slab;
 use super::tcp::Parked;
 use super::watched::Graveyard;
 use crate::sys::host::{self, Pollable};
+
+#[cfg(feature = "component")]
+pub(crate) use lending::{after, at, lend, reclaim};
+pub(super) use lending::{bury, exhume};
 
 /// Up to so many waiting sources, all are polled every time.
 const ONE_TIER: usize = 64;
@@ -44,6 +50,7 @@ struct Reactor {
     /// Keys of hot sources; may name sources that are gone or do not wait.
     hot: RefCell<Vec<usize>>,
     waiting: Cell<usize>,
+    held: Cell<usize>,
     /// Where in the list the next poll of many sources begins.
     start: Cell<usize>,
     ticks: Cell<u64>,
@@ -64,6 +71,11 @@ struct Source {
     pollable: Option<Pollable>,
     waker: Option<Waker>,
     waiting: bool,
+    /// Whoever has the pollable says when to go on, by [`reclaim`](lending::reclaim).
+    held: bool,
+    /// Readiness to send: it stays, whoever makes use of it meanwhile, so it is never held.
+    #[cfg_attr(not(feature = "component"), expect(dead_code, reason = "nobody holds"))]
+    outgoing: bool,
     hot: bool,
     active_at: u64,
 }
@@ -106,37 +118,6 @@ pub(crate) fn forget_busy() {
     });
 }
 
-/// Keeps a handle of which a pollable was lent, in place of the oldest such handle.
-pub(super) fn bury(handle: Box<dyn std::any::Any>) {
-    let mut handle = Some(handle);
-    let oldest = REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().bury(handle.take()?));
-    std::mem::forget(handle); // the thread is ending
-    drop(oldest);
-}
-
-/// Gives the pollables away that these tasks wait for. The tasks try again when they run next, and wait with new pollables.
-///
-/// For those who poll elsewhere. A pollable of these must be dropped before the handle it belongs to is used up; see
-/// [`Watched`](super::watched::Watched) for who is not that careful.
-#[cfg(feature = "component")]
-pub(crate) fn lend(concerns: impl Fn(&Waker) -> bool) -> Vec<Pollable> {
-    let (lent, wakers) = REACTOR.with(|reactor| reactor.lend(concerns));
-    wakers.into_iter().for_each(Waker::wake);
-    lent
-}
-
-/// A pollable that is ready at that time.
-#[cfg(feature = "component")]
-pub(crate) fn at(deadline: u64) -> Pollable {
-    host::subscribe_instant(deadline)
-}
-
-/// A pollable that is ready after that time.
-#[cfg(feature = "component")]
-pub(crate) fn after(delay: Duration) -> Pollable {
-    host::subscribe_duration(nanos(delay))
-}
-
 /// Lets the host run its own tasks once and renews its cooperative budget.
 ///
 /// Hosts answer "not yet" to everything once a budget for this turn is spent; only a *fresh* zero-length timer
@@ -150,8 +131,9 @@ pub(super) fn yield_to_host() {
 pub(crate) struct Registration(usize);
 
 impl Registration {
-    pub(crate) fn new(pollable: Pollable) -> Self {
-        let source = Source { pollable: Some(pollable), waker: None, waiting: false, hot: false, active_at: 0 };
+    pub(crate) fn new(pollable: Pollable, outgoing: bool) -> Self {
+        let pollable = Some(pollable);
+        let source = Source { pollable, waker: None, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
         Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
     }
 
@@ -165,7 +147,7 @@ impl Registration {
         REACTOR.with(|reactor| {
             let mut sources = reactor.sources.borrow_mut();
             match sources.get_mut(self.0) {
-                Some(source) if source.waiting => {
+                Some(source) if source.waiting || source.held => {
                     match &mut source.waker {
                         Some(waker) => waker.clone_from(cx.waker()),
                         empty => *empty = Some(cx.waker().clone()),
@@ -214,9 +196,15 @@ pub(super) struct Readiness {
     waiting: bool,
     /// A pollable was given away.
     lent: bool,
+    outgoing: bool,
 }
 
 impl Readiness {
+    /// That of a stream that is written to.
+    pub(super) fn outgoing() -> Self {
+        Self { outgoing: true, ..Self::default() }
+    }
+
     /// Ready unless [`wait`](Self::wait) was called and nothing happened since.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let (true, Some(registration)) = (self.waiting, &self.registration) {
@@ -232,15 +220,20 @@ impl Readiness {
             self.lent = true;
             self.registration = None;
         }
-        self.registration.get_or_insert_with(|| Registration::new(subscribe())).arm();
+        self.registration.get_or_insert_with(|| Registration::new(subscribe(), self.outgoing)).arm();
         self.waiting = true;
     }
 
     /// Drops the pollable, and says whether one was given away before.
     pub(super) fn close(&mut self) -> bool {
         let lent = self.lent || self.registration.as_ref().is_some_and(Registration::is_lent);
-        *self = Self { lent, ..Self::default() };
+        *self = Self { lent, outgoing: self.outgoing, ..Self::default() };
         lent
+    }
+
+    /// Takes note of a pollable that was given away before.
+    pub(super) fn note_lent(&mut self) {
+        self.lent = true;
     }
 
     /// Whether it is being waited for.
@@ -263,24 +256,13 @@ impl Reactor {
         }
     }
 
-    #[cfg(feature = "component")]
-    fn lend(&self, concerns: impl Fn(&Waker) -> bool) -> (Vec<Pollable>, Vec<Waker>) {
-        let (mut lent, mut wakers) = (Vec::new(), Vec::new());
-        for (_, source) in self.sources.borrow_mut().iter_mut() {
-            if source.waiting && source.waker.as_ref().is_some_and(&concerns) {
-                source.waiting = false;
-                self.waiting.set(self.waiting.get() - 1);
-                lent.extend(source.pollable.take());
-                wakers.extend(source.waker.take());
-            }
-        }
-        (lent, wakers)
-    }
-
     fn remove(&self, key: usize) -> Option<Source> {
         let source = self.sources.borrow_mut().try_remove(key)?;
         if source.waiting {
             self.waiting.set(self.waiting.get() - 1);
+        }
+        if source.held {
+            self.held.set(self.held.get() - 1);
         }
         Some(source)
     }
@@ -303,7 +285,7 @@ impl Reactor {
             self.cool_down();
         }
         wakers.into_iter().for_each(Waker::wake);
-        if !self.parked.borrow().is_empty() {
+        if !self.parked.borrow().is_empty() || self.graveyard.borrow().is_restless() {
             self.sweep();
         }
     }
@@ -403,9 +385,10 @@ impl Reactor {
         *hot = kept;
     }
 
-    /// Drops the parked streams that can be dropped now.
+    /// Drops the parked streams that can be dropped now, and looks after what is buried.
     fn sweep(&self) {
         self.parked.borrow_mut().retain_mut(|parked| !parked.is_free());
+        self.graveyard.borrow_mut().tend();
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) async fn resolve(name: &str) -> Result<Vec<IpAddr>> {
         match lookup.handle().next() {
             Ok(Some(address)) => found.push(address),
             Ok(None) => return Ok(found),
-            Err(ErrorCode::WouldBlock) => lookup.ready(ResolveStream::subscribe).await,
+            Err(ErrorCode::WouldBlock) => lookup.ready().await,
             Err(code) => return Err(failed(code)),
         }
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::errors::{Doing, read_error, socket_error, write_error};
 use super::reactor::{self, Readiness};
+use super::watched::Buried;
 use crate::error::{Error, Result};
 use crate::sys::Link;
 use crate::sys::host::{InputStream, OutputStream, TcpSocket};
@@ -48,7 +49,7 @@ impl TcpLink {
     pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
         Self {
             readable: Readiness::default(),
-            writable: Readiness::default(),
+            writable: Readiness::outgoing(),
             streams: Some((input, output)),
             socket: Some(socket),
             read_size: MIN_READ,
@@ -238,7 +239,7 @@ impl Drop for TcpLink {
 
 fn drop_or_park(busy: bool, output: OutputStream, socket: TcpSocket) {
     if busy {
-        let mut writable = Readiness::default();
+        let mut writable = Readiness::outgoing();
         writable.wait(|| output.subscribe());
         return reactor::keep(Parked { writable, output, socket });
     }
@@ -248,6 +249,12 @@ fn drop_or_park(busy: bool, output: OutputStream, socket: TcpSocket) {
 
 /// A connection that is over, with pollables in other hands.
 struct Remains(Option<(InputStream, OutputStream, TcpSocket)>);
+
+impl Buried for Remains {
+    fn tend(&mut self) -> bool {
+        true // the shutdown has said it all
+    }
+}
 
 impl Drop for Remains {
     fn drop(&mut self) {

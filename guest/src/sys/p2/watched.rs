@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::reactor::{self, Readiness};
-use crate::sys::host::Pollable;
+use super::tcp::TcpLink;
+use crate::sys::host::{Pollable, ResolveStream, TcpSocket};
+use crate::sys::types::{ErrorCode, Shutdown};
 
 /// So many handles whose pollables were lent are kept after their end, the newest ones: a host traps when a handle is dropped
 /// before its pollables, and only those who hold one know when they have dropped it.
@@ -17,15 +19,61 @@ const KEPT: usize = 256;
 /// Children before parents: the pollable is dropped before the handle; and when one was [lent](reactor::lend), the handle is kept
 /// for a while longer.
 #[derive(Debug)]
-pub(super) struct Watched<T: fmt::Debug + 'static> {
+pub(super) struct Watched<T: Handle> {
     readiness: Readiness,
     /// None only in `drop`.
     handle: Option<T>,
 }
 
-impl<T: fmt::Debug + 'static> Watched<T> {
+/// What can be watched.
+pub(super) trait Handle: fmt::Debug + 'static {
+    /// Ready when what is under way may go on.
+    fn subscribe(&self) -> Pollable;
+
+    /// Does what the drop of the handle would have done for others, as far as that goes while it cannot be dropped; false when
+    /// there may be more of it to do.
+    fn settle(&self) -> bool {
+        true
+    }
+}
+
+impl Handle for ResolveStream {
+    fn subscribe(&self) -> Pollable {
+        ResolveStream::subscribe(self)
+    }
+}
+
+impl Handle for TcpSocket {
+    fn subscribe(&self) -> Pollable {
+        TcpSocket::subscribe(self)
+    }
+
+    /// A socket that listens cannot be told to stop, and one that connects cannot be told to give up: those who come are sent away.
+    fn settle(&self) -> bool {
+        while let Ok((socket, input, output)) = self.accept() {
+            drop(TcpLink::new(socket, input, output));
+        }
+        match self.finish_connect() {
+            Ok(_streams) => {
+                let _ = self.shutdown(Shutdown::Both);
+                true
+            }
+            Err(ErrorCode::WouldBlock) => false,
+            Err(_) => !self.is_listening(),
+        }
+    }
+}
+
+impl<T: Handle> Watched<T> {
     pub(super) fn new(handle: T) -> Self {
         Self { readiness: Readiness::default(), handle: Some(handle) }
+    }
+
+    /// Takes over a handle of which a pollable was lent.
+    pub(super) fn lent(handle: T) -> Self {
+        let mut watched = Self::new(handle);
+        watched.readiness.note_lent();
+        watched
     }
 
     /// The handle.
@@ -39,14 +87,14 @@ impl<T: fmt::Debug + 'static> Watched<T> {
     }
 
     /// Starts to wait, after the host has said "not yet".
-    pub(super) fn wait(&mut self, subscribe: impl FnOnce(&T) -> Pollable) {
+    pub(super) fn wait(&mut self) {
         let handle = self.handle.as_ref().expect("only `drop` and `into_parts` take it");
-        self.readiness.wait(|| subscribe(handle));
+        self.readiness.wait(|| handle.subscribe());
     }
 
     /// Waits, after the host has said "not yet".
-    pub(super) async fn ready(&mut self, subscribe: impl FnOnce(&T) -> Pollable) {
-        self.wait(subscribe);
+    pub(super) async fn ready(&mut self) {
+        self.wait();
         std::future::poll_fn(|cx| self.poll(cx)).await;
     }
 
@@ -57,34 +105,88 @@ impl<T: fmt::Debug + 'static> Watched<T> {
     }
 }
 
-impl<T: fmt::Debug + 'static> Drop for Watched<T> {
+impl<T: Handle> Drop for Watched<T> {
     fn drop(&mut self) {
         let lent = self.readiness.close();
         if let Some(handle) = self.handle.take().filter(|_| lent) {
-            reactor::bury(Box::new(handle));
+            let mut grave = Grave { readiness: Some(Readiness::default()), handle };
+            grave.tend();
+            reactor::bury(Box::new(grave));
         }
     }
 }
 
-/// Handles that are over, and whose pollables may still be in other hands.
+/// What is over, and whose pollables may still be in other hands.
+pub(super) trait Buried: Any {
+    /// Does what is left to do; false when there may be more of it.
+    fn tend(&mut self) -> bool;
+}
+
+/// A handle that is over. Children before parents: the pollable is dropped before the handle.
+pub(super) struct Grave<T: Handle> {
+    /// None once nothing is left to do.
+    readiness: Option<Readiness>,
+    pub(super) handle: T,
+}
+
+impl<T: Handle> Buried for Grave<T> {
+    fn tend(&mut self) -> bool {
+        let Some(readiness) = &mut self.readiness else { return true };
+        // Nobody is woken: the reactor looks at all of them after each poll.
+        if readiness.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            return false;
+        }
+        if self.handle.settle() {
+            self.readiness = None;
+            return true;
+        }
+        readiness.wait(|| self.handle.subscribe());
+        false
+    }
+}
+
+/// All that is buried, the newest last.
 #[derive(Default)]
-pub(super) struct Graveyard(VecDeque<Box<dyn Any>>);
+pub(super) struct Graveyard {
+    graves: VecDeque<Box<dyn Buried>>,
+    restless: bool,
+}
 
 impl Graveyard {
-    /// Keeps a handle; gives the oldest one when there are too many.
-    pub(super) fn bury(&mut self, handle: Box<dyn Any>) -> Option<Box<dyn Any>> {
-        self.0.push_back(handle);
-        if self.0.len() > KEPT { self.0.pop_front() } else { None }
+    /// Keeps a grave; gives the oldest one when there are too many.
+    pub(super) fn bury(&mut self, grave: Box<dyn Buried>) -> Option<Box<dyn Buried>> {
+        self.graves.push_back(grave);
+        self.restless = true;
+        if self.graves.len() > KEPT { self.graves.pop_front() } else { None }
+    }
+
+    /// Whether something is left to do for one of them.
+    pub(super) fn is_restless(&self) -> bool {
+        self.restless
+    }
+
+    /// Does what is left to do for them.
+    pub(super) fn tend(&mut self) {
+        if self.restless {
+            let rest = self.graves.iter_mut().filter_map(|grave| (!grave.tend()).then_some(())).count();
+            self.restless = rest > 0;
+        }
+    }
+
+    /// Takes the first one out that is `wanted`.
+    pub(super) fn take(&mut self, wanted: impl Fn(&dyn Any) -> bool) -> Option<Box<dyn Buried>> {
+        let index = self.graves.iter().position(|grave| wanted(&**grave as &dyn Any))?;
+        self.graves.remove(index)
     }
 
     /// Leaves all to the host, which cleans up after the program.
     pub(super) fn forget(&mut self) {
-        std::mem::take(&mut self.0).into_iter().for_each(std::mem::forget);
+        std::mem::take(&mut self.graves).into_iter().for_each(std::mem::forget);
     }
 }
 
 impl fmt::Debug for Graveyard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Graveyard({})", self.0.len())
+        write!(f, "Graveyard({})", self.graves.len())
     }
 }

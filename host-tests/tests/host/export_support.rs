@@ -1,0 +1,161 @@
+//! How tests call the exported interface: as a component in another language does, one function after another.
+
+use anyhow::Result;
+use tokio::time::Duration;
+use wasi_streams_host::Guest;
+use wasi_streams_host::exported::{Exported, Held, connections};
+use wasi_streams_host::peer::{Listener, Peer};
+use wasmtime::component::ResourceAny;
+
+pub(crate) use connections::{Error, ErrorDetail, ErrorKind, Interest};
+
+/// The ways to perform an operation that may have to wait; each gives the same answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The function that waits.
+    Blocking,
+    /// The `try-` function, and the host's `poll` of what `subscribe` gives.
+    Polling,
+    /// The `try-` function, and `wait`.
+    Waiting,
+}
+
+pub(crate) const FORMS: [Form; 3] = [Form::Blocking, Form::Polling, Form::Waiting];
+
+/// What a `try-` function says.
+pub(crate) trait Answer {
+    type Done;
+
+    /// None for "not yet".
+    fn done(self) -> Option<Self::Done>;
+}
+
+impl<T> Answer for Option<T> {
+    type Done = T;
+
+    fn done(self) -> Option<T> {
+        self
+    }
+}
+
+impl Answer for bool {
+    type Done = ();
+
+    fn done(self) -> Option<()> {
+        self.then_some(())
+    }
+}
+
+/// Calls a function of the interface, `call!(net.reader.call_read(reader, 1))` or `call!(net.call_wait(&[], None))`, and gives what it
+/// answers. A trap fails the test, and so does a call that does not come back.
+macro_rules! call {
+    ($net:ident.$function:ident($($argument:expr),*)) => {{
+        let (interface, store) = $net.parts();
+        $crate::export_support::returned(stringify!($function), interface.$function(store, $($argument),*)).await?
+    }};
+    ($net:ident.$resource:ident.$function:ident($($argument:expr),*)) => {{
+        let (interface, store) = $net.parts();
+        let interface = interface.$resource();
+        $crate::export_support::returned(stringify!($function), interface.$function(store, $($argument),*)).await?
+    }};
+}
+pub(crate) use call;
+
+/// Repeats a `try-` function until it has an answer, and polls what `subscribe` gives between.
+macro_rules! poll_until {
+    ($net:ident.$resource:ident.$trying:ident($object:expr $(, $argument:expr)*)) => {
+        loop {
+            use $crate::export_support::Answer;
+            match call!($net.$resource.$trying($object $(, $argument)*)).map(Answer::done) {
+                Ok(Some(answer)) => break Ok(answer),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+            let pollables = call!($net.$resource.call_subscribe($object));
+            $crate::export_support::poll_and_drop(&mut $net, pollables).await?;
+        }
+    };
+}
+pub(crate) use poll_until;
+
+/// Performs an operation in the form that is given:
+/// `perform!(form, net.reader: call_read | call_try_read as Readable(reader, 1))`.
+macro_rules! perform {
+    ($form:expr, $net:ident.$resource:ident: $blocking:ident | $trying:ident as $interest:ident
+        ($object:expr $(, $argument:expr)*)) => {
+        match $form {
+            $crate::export_support::Form::Blocking => call!($net.$resource.$blocking($object $(, $argument)*)),
+            $crate::export_support::Form::Polling => {
+                $crate::export_support::poll_until!($net.$resource.$trying($object $(, $argument)*))
+            }
+            $crate::export_support::Form::Waiting => loop {
+                use $crate::export_support::Answer;
+                match call!($net.$resource.$trying($object $(, $argument)*)).map(Answer::done) {
+                    Ok(Some(answer)) => break Ok(answer),
+                    Ok(None) => {}
+                    Err(error) => break Err(error),
+                }
+                let on = [$crate::export_support::Interest::$interest($object)];
+                assert_eq!(call!($net.call_wait(&on, None))?, [0]);
+            },
+        }
+    };
+}
+pub(crate) use perform;
+
+/// What a call gives, if it gives anything within the time.
+pub(crate) async fn returned<T>(name: &str, call: impl Future<Output = wasmtime::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(crate::support::DEADLINE, call).await {
+        Ok(answer) => answer.map_err(|trap| anyhow::anyhow!("{name}: {trap:?}")),
+        Err(_) => anyhow::bail!("{name} does not return"),
+    }
+}
+
+/// Polls like a consumer that keeps to the rules: until one is ready, and then drops them all.
+pub(crate) async fn poll_and_drop(net: &mut Exported, pollables: Vec<Held>) -> Result<Vec<usize>> {
+    assert!(!pollables.is_empty(), "subscribe gives something always");
+    let ready = net.poll(&pollables).await?;
+    drop_all(net, pollables)?;
+    Ok(ready)
+}
+
+pub(crate) fn drop_all(net: &mut Exported, pollables: Vec<Held>) -> Result<()> {
+    pollables.into_iter().try_for_each(|pollable| net.drop_pollable(pollable))
+}
+
+/// Whether one of these is ready without anything new happening.
+pub(crate) async fn any_ready(net: &mut Exported, pollables: &[Held]) -> Result<bool> {
+    Ok(!ready_within(net, pollables, Duration::from_millis(40)).await?.is_empty())
+}
+
+/// Which of these are ready, once one is, or the time is over.
+pub(crate) async fn ready_within(net: &mut Exported, pollables: &[Held], time: Duration) -> Result<Vec<usize>> {
+    let timer = net.timer(time)?;
+    let mut ready = net.poll(pollables.iter().chain([&timer])).await?;
+    ready.retain(|index| *index < pollables.len());
+    net.drop_pollable(timer)?;
+    Ok(ready)
+}
+
+/// The component with everything.
+pub(crate) async fn net() -> Result<Exported> {
+    Guest::named("wasi-streams").export().await
+}
+
+/// A connection, seen from both sides.
+pub(crate) struct Pair {
+    pub(crate) reader: ResourceAny,
+    pub(crate) writer: ResourceAny,
+    pub(crate) peer: Peer,
+}
+
+/// Connects the component to a native peer.
+pub(crate) async fn pair(net: &mut Exported) -> Result<Pair> {
+    pair_with(net, &Listener::v4()?, None).await
+}
+
+/// The same, to this listener and with options.
+pub(crate) async fn pair_with(net: &mut Exported, listener: &Listener, options: Option<ResourceAny>) -> Result<Pair> {
+    let (reader, writer) = call!(net.call_connect("127.0.0.1", listener.port(), options))?;
+    Ok(Pair { reader, writer, peer: listener.accept().await? })
+}
