@@ -14,6 +14,9 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 # The Python here leaves nothing behind in the source tree.
 export PYTHONDONTWRITEBYTECODE := 1
 
+# The library with everything that it can have.
+ALL_FEATURES := $(GUEST)/tls-ring,$(GUEST)/component
+
 say = @printf '==> %s\n'
 
 .DEFAULT_GOAL := help
@@ -52,8 +55,8 @@ plain: ## prove that a program without TLS builds without a C compiler
 	@tools/plain.sh
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
-	$(say) 'test-native: the library and the examples, with TLS'
-	cargo test --locked -p $(GUEST) -p $(EXAMPLES) --features $(GUEST)/tls-ring
+	$(say) 'test-native: the library and the examples, with TLS and what its component stands on'
+	cargo test --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES)
 	$(say) 'test-native: the library without TLS'
 	cargo test --locked -p $(GUEST) --lib --tests
 	$(say) 'test-native: the tools'
@@ -78,7 +81,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	@$(PYTHON) tools/layers.py
 	$(say) 'lint: clippy, library and examples natively'
 	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
-	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(GUEST)/tls-ring --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES) --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) $(COMPONENT) -- -D warnings

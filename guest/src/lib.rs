@@ -109,6 +109,10 @@
 //! - Dropping a [`Server`] closes it (S42), dropping a writer closes it (C12); asyncio warns about the latter, here a
 //!   [report hook](set_report_hook) is told once.
 #![deny(unsafe_code)]
+#![cfg_attr(
+    all(feature = "component", not(target_os = "wasi")),
+    allow(dead_code, reason = "who exports the library does so on WASI; what that stands on is tested natively")
+)]
 
 #[cfg(all(feature = "component", target_os = "wasi", target_env = "p2"))]
 #[doc(hidden)]

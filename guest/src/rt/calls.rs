@@ -120,3 +120,6 @@ pub(crate) fn reclaim(tasks: &[Waker]) {
 fn reentered() -> Error {
     Error::Busy("called from inside of another call".into())
 }
+
+#[cfg(test)]
+mod tests;

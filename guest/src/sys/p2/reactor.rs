@@ -161,7 +161,9 @@ impl Registration {
 
     /// Whether the pollable was given away.
     fn is_lent(&self) -> bool {
-        REACTOR.with(|reactor| reactor.sources.borrow().get(self.0).is_some_and(|source| source.pollable.is_none()))
+        let lent =
+            |reactor: &Reactor| reactor.sources.borrow().get(self.0).is_some_and(|source| source.pollable.is_none());
+        REACTOR.try_with(lent).unwrap_or(false) // also asked while the thread goes away
     }
 
     /// Waits until ready.
