@@ -13,6 +13,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, ResourceTable};
 use wasmtime_wasi::cli::AsyncStdinStream;
 use wasmtime_wasi::p2::bindings::Command;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
@@ -139,6 +140,12 @@ impl Guest {
     /// is the policy's to say.
     pub fn host(mut self, name: &str, addresses: impl IntoIterator<Item = impl Into<IpAddr>>) -> Self {
         self.names.add(name, addresses.into_iter().map(Into::into));
+        self
+    }
+
+    /// Lets every lookup of a name fail like this, for what this machine's resolver does not say.
+    pub fn failing_host(mut self, name: &str, code: ErrorCode) -> Self {
+        self.names.add_failure(name, code);
         self
     }
 

@@ -144,7 +144,7 @@ impl names::HostResolveAddressStream for Sockets<'_> {
         stream: Resource<names::ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
         match self.names.next(&stream) {
-            Some(answer) => Ok(answer.map(IpAddress::from)),
+            Some(answer) => Ok(answer?.map(IpAddress::from)),
             None => self.sockets.resolve_next_address(stream),
         }
     }

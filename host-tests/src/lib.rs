@@ -57,6 +57,7 @@ pub use pattern::PolicyError;
 pub use policy::Policy;
 pub use running::{Outcome, Running, Status};
 pub use state::{Resources, Snapshot, State};
+pub use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// Runs a test or a program on a tokio runtime with two threads, as many as the smallest machine in use.
 ///

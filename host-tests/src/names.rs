@@ -6,18 +6,25 @@ use std::net::IpAddr;
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 /// The names, and the answers that the guest has not taken yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    known: HashMap<String, Vec<IpAddr>>,
+    known: HashMap<String, Answer>,
     /// By lookup; wasmtime's own lookups have no place for answers that are not its resolver's.
-    answers: HashMap<u32, VecDeque<IpAddr>>,
+    answers: HashMap<u32, Answer>,
 }
+
+type Answer = Result<VecDeque<IpAddr>, ErrorCode>;
 
 impl Names {
     pub(crate) fn add(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.known.insert(name.into(), addresses.into_iter().collect());
+        self.known.insert(name.into(), Ok(addresses.into_iter().collect()));
+    }
+
+    pub(crate) fn add_failure(&mut self, name: &str, code: ErrorCode) {
+        self.known.insert(name.into(), Err(code));
     }
 
     pub(crate) fn knows(&self, name: &str) -> bool {
@@ -26,13 +33,17 @@ impl Names {
 
     /// Lets `lookup`, whatever it was started for, answer with the addresses of `name`.
     pub(crate) fn answer(&mut self, lookup: &Resource<ResolveAddressStream>, name: &str) {
-        let addresses = self.known.get(name).cloned().unwrap_or_default();
-        self.answers.insert(lookup.rep(), addresses.into());
+        let answer = self.known.get(name).cloned().unwrap_or(Ok(VecDeque::new()));
+        self.answers.insert(lookup.rep(), answer);
     }
 
     /// The next address of the answer, none after the last; none at all if the answer is the resolver's.
-    pub(crate) fn next(&mut self, lookup: &Resource<ResolveAddressStream>) -> Option<Option<IpAddr>> {
-        self.answers.get_mut(&lookup.rep()).map(VecDeque::pop_front)
+    pub(crate) fn next(
+        &mut self,
+        lookup: &Resource<ResolveAddressStream>,
+    ) -> Option<Result<Option<IpAddr>, ErrorCode>> {
+        let answer = self.answers.get_mut(&lookup.rep())?;
+        Some(answer.as_mut().map(VecDeque::pop_front).map_err(|code| *code))
     }
 
     pub(crate) fn forget(&mut self, lookup: &Resource<ResolveAddressStream>) {

@@ -1,5 +1,7 @@
 //! How tests call the exported interface: as a component in another language does, one function after another.
 
+use std::pin::Pin;
+
 use anyhow::Result;
 use tokio::time::Duration;
 use wasi_streams_host::Guest;
@@ -7,7 +9,7 @@ use wasi_streams_host::exported::{Exported, Held, connections};
 use wasi_streams_host::peer::{Listener, Peer};
 use wasmtime::component::ResourceAny;
 
-pub(crate) use connections::{Error, ErrorDetail, ErrorKind, Interest};
+pub(crate) use connections::{Error, ErrorKind, Interest};
 
 /// The ways to perform an operation that may have to wait; each gives the same answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +53,12 @@ impl Answer for bool {
 macro_rules! call {
     ($net:ident.$function:ident($($argument:expr),*)) => {{
         let (interface, store) = $net.parts();
-        $crate::export_support::returned(stringify!($function), interface.$function(store, $($argument),*)).await?
+        $crate::export_support::returned(stringify!($function), Box::pin(interface.$function(store, $($argument),*))).await?
     }};
     ($net:ident.$resource:ident.$function:ident($($argument:expr),*)) => {{
         let (interface, store) = $net.parts();
         let interface = interface.$resource();
-        $crate::export_support::returned(stringify!($function), interface.$function(store, $($argument),*)).await?
+        $crate::export_support::returned(stringify!($function), Box::pin(interface.$function(store, $($argument),*))).await?
     }};
 }
 pub(crate) use call;
@@ -72,7 +74,10 @@ macro_rules! poll_until {
                 Err(error) => break Err(error),
             }
             let pollables = call!($net.$resource.call_subscribe($object));
-            $crate::export_support::poll_and_drop(&mut $net, pollables).await?;
+            $net.poll(&pollables).await?;
+            for pollable in pollables {
+                $net.drop_pollable(pollable)?;
+            }
         }
     };
 }
@@ -103,20 +108,14 @@ macro_rules! perform {
 }
 pub(crate) use perform;
 
-/// What a call gives, if it gives anything within the time.
-pub(crate) async fn returned<T>(name: &str, call: impl Future<Output = wasmtime::Result<T>>) -> Result<T> {
+type Called<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+
+/// What a call gives, if it gives anything within the time. Boxed, or the futures of the tests take minutes to compile.
+pub(crate) async fn returned<T>(name: &str, call: Called<'_, T>) -> Result<T> {
     match tokio::time::timeout(crate::support::DEADLINE, call).await {
         Ok(answer) => answer.map_err(|trap| anyhow::anyhow!("{name}: {trap:?}")),
         Err(_) => anyhow::bail!("{name} does not return"),
     }
-}
-
-/// Polls like a consumer that keeps to the rules: until one is ready, and then drops them all.
-pub(crate) async fn poll_and_drop(net: &mut Exported, pollables: Vec<Held>) -> Result<Vec<usize>> {
-    assert!(!pollables.is_empty(), "subscribe gives something always");
-    let ready = net.poll(&pollables).await?;
-    drop_all(net, pollables)?;
-    Ok(ready)
 }
 
 pub(crate) fn drop_all(net: &mut Exported, pollables: Vec<Held>) -> Result<()> {
@@ -158,4 +157,20 @@ pub(crate) async fn pair(net: &mut Exported) -> Result<Pair> {
 pub(crate) async fn pair_with(net: &mut Exported, listener: &Listener, options: Option<ResourceAny>) -> Result<Pair> {
     let (reader, writer) = call!(net.call_connect("127.0.0.1", listener.port(), options))?;
     Ok(Pair { reader, writer, peer: listener.accept().await? })
+}
+
+/// The error of a call that must have one.
+#[track_caller]
+pub(crate) fn expect_error<T>(answer: Result<T, Error>) -> Error {
+    match answer {
+        Err(error) => error,
+        Ok(_) => panic!("this cannot succeed"),
+    }
+}
+
+/// Lets the component run while nothing is asked of it: what it has to tidy up by itself is tidied up then.
+pub(crate) async fn settle(net: &mut Exported) -> Result<()> {
+    let nothing = call!(net.call_wait(&[], Some(100)))?;
+    assert!(nothing.is_empty());
+    Ok(())
 }
