@@ -91,7 +91,7 @@ fn main() -> Result<()> {
         config.add_identity_pem(&read(certificate)?, &read(key)?);
         options.set_tls(&config);
     }
-    let server = listen(&[host.clone()], port.parse()?, Some(&options))?;
+    let server = listen(std::slice::from_ref(host), port.parse()?, Some(&options))?;
     for address in server.local_addresses() {
         println!("Serving on {}:{}", address.host, address.port);
     }
