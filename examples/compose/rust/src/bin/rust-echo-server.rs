@@ -1,0 +1,99 @@
+//! Echoes what every client sends, many clients at once: the `try-` forms and `wait`.
+//!
+//! ```text
+//! cargo build -p wasi-streams-compose-rust --target wasm32-wasip2 --release
+//! wac plug rust-echo-server.wasm --plug wasi-streams.wasm -o echo-server.wasm
+//! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup echo-server.wasm 127.0.0.1 8888
+//! ```
+//!
+//! A third and a fourth argument are the certificate and the key of a TLS server, PEM files.
+
+use anyhow::{Context, Result};
+use compose_rust::connections::{self, Interest, ListenOptions, Reader, Server, TlsServerConfig, Writer, listen, wait};
+
+/// How much is read at once.
+const CHUNK: u32 = 64 * 1024;
+
+/// One client: its data goes back; nothing more is read while it does not take that.
+struct Client {
+    reader: Reader,
+    writer: Writer,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Reading,
+    Draining,
+    Closing,
+}
+
+impl Client {
+    /// Goes as far as is possible without waiting; false when the connection is over.
+    fn step(&mut self) -> Result<bool, connections::Error> {
+        loop {
+            match self.state {
+                State::Reading => match self.reader.try_read(CHUNK)? {
+                    None => return Ok(true),
+                    Some(data) if data.is_empty() => {
+                        self.writer.close();
+                        self.state = State::Closing;
+                    }
+                    Some(data) => {
+                        self.writer.write(&data)?;
+                        self.state = State::Draining;
+                    }
+                },
+                State::Draining if self.writer.try_drain()? => self.state = State::Reading,
+                State::Closing if self.writer.try_wait_closed()? => return Ok(false),
+                State::Draining | State::Closing => return Ok(true),
+            }
+        }
+    }
+
+    /// What the next step waits for.
+    fn interest(&self) -> Interest<'_> {
+        match self.state {
+            State::Reading => Interest::Readable(&self.reader),
+            State::Draining => Interest::Drained(&self.writer),
+            State::Closing => Interest::Closed(&self.writer),
+        }
+    }
+}
+
+fn serve(server: &Server) -> Result<()> {
+    let mut clients: Vec<Client> = Vec::new();
+    loop {
+        while let Some((reader, writer)) = server.try_accept()? {
+            clients.push(Client { reader, writer, state: State::Reading });
+        }
+        clients.retain_mut(|client| {
+            client.step().unwrap_or_else(|error| {
+                eprintln!("{error:?}");
+                false
+            })
+        });
+        let mut on = vec![Interest::Acceptable(server)];
+        on.extend(clients.iter().map(Client::interest));
+        wait(&on, None)?;
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [host, port, tls @ ..] = &arguments[..] else {
+        anyhow::bail!("usage: rust-echo-server HOST PORT [CERTIFICATE KEY]");
+    };
+    let options = ListenOptions::new();
+    if let [certificate, key] = tls {
+        let read = |file: &String| std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"));
+        let config = TlsServerConfig::new();
+        config.add_identity_pem(&read(certificate)?, &read(key)?);
+        options.set_tls(&config);
+    }
+    let server = listen(std::slice::from_ref(host), port.parse()?, Some(&options))?;
+    for address in server.local_addresses() {
+        println!("Serving on {}:{}", address.host, address.port);
+    }
+    serve(&server)
+}
