@@ -1,6 +1,7 @@
 //! The tests of wasi-streams inside a host: each module is one topic, and all are one binary, because each binary
 //! links wasmtime.
 
+mod certificates;
 mod churn;
 mod denials;
 mod examples;

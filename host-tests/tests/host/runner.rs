@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasi_streams_host::components_dir;
+
+use crate::support::Folder;
 
 #[test]
 fn help_lists_every_option_and_exits_with_success() {
@@ -63,14 +64,11 @@ fn what_is_not_a_component_is_named_with_the_remedy() {
         ("damaged.wasm", b"\0asm\x0d\0\x01\0\xff\xff", "not a valid component"),
     ];
     for (name, bytes, expected) in cases {
-        let path = folder.path().join(name);
-        fs::write(&path, bytes).unwrap();
-        assert_unstartable(&run([&path]), name, expected);
+        assert_unstartable(&run([folder.write(name, bytes)]), name, expected);
     }
     assert_unstartable(&run([folder.path().join("none.wasm")]), "none.wasm", "no such file");
     // The smallest component: it is valid, but has nothing to run.
-    let empty = folder.path().join("empty.wasm");
-    fs::write(&empty, b"\0asm\x0d\0\x01\0").unwrap();
+    let empty = folder.write("empty.wasm", b"\0asm\x0d\0\x01\0");
     assert_unstartable(&run([&empty]), "empty.wasm", "wasi:cli/run");
 }
 
@@ -165,7 +163,7 @@ fn the_environment_is_what_the_options_say_and_no_more() {
 #[test]
 fn a_folder_is_seen_under_the_name_it_is_given() {
     let folder = Folder::new();
-    fs::write(folder.path().join("file"), "contents").unwrap();
+    folder.write("file", "contents");
     let option = format!("{}::/data", folder.path().display());
     assert_eq!(text(&run_plain(&["--dir", &option], &["read", "/data/file"]).stdout), "contents");
     assert_eq!(run_plain(&[], &["read", "/data/file"]).status.code(), Some(1));
@@ -220,7 +218,7 @@ fn a_component_is_compiled_once_and_a_damaged_cache_is_repaired() {
         assert_eq!((output.status.code(), complaints(&output).as_str()), (Some(0), ""));
     };
     run();
-    let compiled = cache.compiled();
+    let compiled = compiled(&cache);
     let written = fs::metadata(&compiled).unwrap().modified().unwrap();
     let whole = fs::read(&compiled).unwrap();
     run();
@@ -235,8 +233,7 @@ fn a_component_is_compiled_once_and_a_damaged_cache_is_repaired() {
 #[test]
 fn a_cache_that_cannot_be_written_costs_time_only() {
     let folder = Folder::new();
-    let file = folder.path().join("file");
-    fs::write(&file, "").unwrap();
+    let file = folder.write("file", "");
     let output = command().arg(plain()).args(["exit", "0"]).env("WASI_STREAMS_CACHE", &file).output().unwrap();
     assert_eq!((output.status.code(), complaints(&output).as_str()), (Some(0), ""));
 }
@@ -252,7 +249,7 @@ fn processes_that_start_together_share_an_empty_cache() {
     for mut child in children {
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
-    cache.compiled();
+    compiled(&cache);
 }
 
 fn command() -> Command {
@@ -296,33 +293,10 @@ impl Listeners {
     }
 }
 
-/// A folder of one test, deleted at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("wasi-streams-test-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The one compiled component in it.
-    fn compiled(&self) -> PathBuf {
-        let files = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
-        let mut compiled: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).collect();
-        assert_eq!(compiled.len(), 1, "{compiled:?}");
-        compiled.remove(0)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// The one compiled component in a cache.
+fn compiled(cache: &Folder) -> PathBuf {
+    let files = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut compiled: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).collect();
+    assert_eq!(compiled.len(), 1, "{compiled:?}");
+    compiled.remove(0)
 }

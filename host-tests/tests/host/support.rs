@@ -1,8 +1,10 @@
-//! What several topics need: the bytes that fixtures send, who may run beside whom, many descriptors, and a guest in
-//! a process of its own.
+//! What several topics need: the bytes that fixtures send, who may run beside whom, many descriptors, folders, and a guest
+//! in a process of its own.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -86,6 +88,37 @@ pub(crate) fn number(line: &str, prefix: &str) -> Result<u64> {
     Ok(number.trim().parse()?)
 }
 
+/// A folder of one test, deleted at its end.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("wasi-streams-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file into it.
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, contents).expect("a file");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A guest in a process of its own, run by the runner: for what belongs to a process, descriptors above all.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -141,7 +174,7 @@ impl Process {
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> Result<usize> {
         let id = self.child.id().context("the runner has ended")?;
-        Ok(std::fs::read_dir(format!("/proc/{id}/fd"))?.count())
+        Ok(fs::read_dir(format!("/proc/{id}/fd"))?.count())
     }
 
     /// Waits until it has so many descriptors open.
