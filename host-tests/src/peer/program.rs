@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::process::Stdio;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -97,13 +98,15 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// If the program ends first, or none comes within 30 seconds; the error holds its standard error.
+    /// If the program ends first, or none comes within 30 seconds; the error holds what it wrote instead.
     pub async fn wait_line(&mut self, prefix: &str) -> Result<String> {
-        if let Some(line) = next_line(&mut self.stdout, prefix).await? {
-            return Ok(line);
+        match next_line(&mut self.stdout, prefix).await {
+            Ok(line) => Ok(line),
+            Err(passed) => {
+                let errors = timeout(A_MOMENT, rest(&mut self.stderr)).await.unwrap_or_default();
+                bail!("no line {prefix:?} from {}\n{passed}\n{errors}", self.name)
+            }
         }
-        let errors = timeout(DEADLINE, rest(&mut self.stderr)).await.unwrap_or_default();
-        bail!("no line {prefix:?} from {}\n{errors}", self.name)
     }
 
     /// The same for standard error.
@@ -112,8 +115,8 @@ impl Program {
     ///
     /// If the program ends first, or none comes within 30 seconds.
     pub async fn wait_stderr_line(&mut self, prefix: &str) -> Result<String> {
-        let line = next_line(&mut self.stderr, prefix).await?;
-        line.with_context(|| format!("no line {prefix:?} of errors from {}", self.name))
+        let line = next_line(&mut self.stderr, prefix).await;
+        line.map_err(|passed| anyhow!("no line {prefix:?} among the errors of {}\n{passed}", self.name))
     }
 
     /// Writes to standard input.
@@ -155,13 +158,17 @@ impl Program {
     }
 }
 
-async fn next_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, prefix: &str) -> Result<Option<String>> {
-    while let Some(line) = within("a line of the program", lines.next_line()).await? {
+/// The next line that starts so, else those that were passed over.
+async fn next_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, prefix: &str) -> Result<String, String> {
+    let mut passed = String::new();
+    while let Ok(Ok(Some(line))) = timeout(DEADLINE, lines.next_line()).await {
         if line.starts_with(prefix) {
-            return Ok(Some(line));
+            return Ok(line);
         }
+        passed.push_str(&line);
+        passed.push('\n');
     }
-    Ok(None)
+    Err(passed)
 }
 
 /// All lines to the end, or to one that is no text.
@@ -173,3 +180,6 @@ async fn rest(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>) -> String {
     }
     text
 }
+
+/// How long a program that runs on may take to say what is wrong.
+const A_MOMENT: Duration = Duration::from_secs(1);

@@ -20,4 +20,7 @@ mod python;
 mod runner;
 mod stdio;
 mod support;
+mod tls_certificates;
+mod tls_openssl;
+mod tls_support;
 mod traps;
