@@ -3,9 +3,10 @@
 PYTHON ?= python3
 GUEST := wasi-streams
 HOST := wasi-streams-host
-PROGRAMS := wasi-streams-examples wasi-streams-fixtures
+EXAMPLES := wasi-streams-examples
+FIXTURES := wasi-streams-fixtures
 WASM := --target wasm32-wasip2
-WASM_PROGRAMS := $(addprefix -p ,$(PROGRAMS)) $(WASM) --profile component
+COMPONENT := $(WASM) --profile component
 
 # The places below target/ are promises (README, tests, tools), whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -15,6 +16,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 say = @printf '==> %s\n'
 
 .DEFAULT_GOAL := help
+# Packages that need the library with and without TLS get a cargo of their own: one for several builds it once, with the features of
+# all of them.
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
 .PHONY: help setup components demo readme test test-native test-wasm conformance conformance-write lint doc
@@ -27,8 +30,9 @@ setup: ## check the tools and install the compile target
 
 components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
-	cargo build --locked $(WASM_PROGRAMS)
-	@tools/collect-components.sh $(PROGRAMS)
+	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) $(COMPONENT)
+	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
@@ -44,8 +48,10 @@ test: setup lint test-native test-wasm conformance doc demo readme ## everything
 	$(say) 'test: all passed'
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
-	$(say) 'test-native: the library and the examples'
-	cargo test --locked -p $(GUEST) -p wasi-streams-examples
+	$(say) 'test-native: the library'
+	cargo test --locked -p $(GUEST)
+	$(say) 'test-native: the examples'
+	cargo test --locked -p $(EXAMPLES)
 	$(say) 'test-native: TLS'
 	cargo test --locked -p $(GUEST) --features tls-ring --lib --test tls --test start_tls
 	$(say) 'test-native: the tools'
@@ -69,10 +75,12 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: rules of the code'
 	@$(PYTHON) tools/layers.py
 	$(say) 'lint: clippy, library and examples natively'
-	cargo clippy --locked -p $(GUEST) -p wasi-streams-examples --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
 	cargo clippy --locked -p $(GUEST) --features tls-ring --all-targets -- -D warnings
+	cargo clippy --locked -p $(EXAMPLES) --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
-	cargo clippy --locked -p $(GUEST) $(WASM_PROGRAMS) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: dependencies'

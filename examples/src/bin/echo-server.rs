@@ -3,15 +3,18 @@
 //! ```text
 //! cargo run -p wasi-streams-examples --bin echo-server --target wasm32-wasip2 -- --port 8888
 //! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup target/components/echo-server.wasm --port 8888
+//! wasmtime run -S tcp,inherit-network --dir certs target/components/echo-server.wasm \
+//!     --tls-cert certs/server.pem --tls-key certs/server.key
 //! ```
 
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use examples::repr;
 use lexopt::prelude::*;
-use wasi_streams::{DEFAULT_BACKLOG, DEFAULT_LIMIT, StreamReader, StreamWriter, run, start_server};
+use wasi_streams::{DEFAULT_BACKLOG, DEFAULT_LIMIT, Pem, StreamReader, StreamWriter, TlsAcceptor, run, start_server};
 
 const USAGE: &str = "
 Reads once from each client, up to 100 bytes, sends them back and closes the connection.
@@ -21,10 +24,15 @@ Usage: echo-server [OPTIONS]
   --host HOST           a name or address to listen on (127.0.0.1), '' for every interface; repeatable
   --port PORT           the port (8888), 0 for any that is free
   --stream              send back everything until the client ends, print nothing
+  --tls-cert FILE       speak TLS, with this certificate and its chain (PEM); repeatable, the client's name for us chooses
+  --tls-key FILE        the private key of the --tls-cert at the same place in the order
+  --client-ca FILE      take only clients with a certificate of one of these authorities (PEM)
   --limit BYTES         the limit of a connection's read buffer (65536)
   --backlog N           how many connections may wait to be accepted (100)
   --until-stdin-closes  at the end of standard input accept no more, let the connections finish, end
   --help                show this
+
+The host must open the folders of the files to the component: --dir FOLDER of wasmtime run and wasi-streams-run.
 ";
 
 /// How much `--stream` reads at once, at most.
@@ -34,6 +42,9 @@ struct Options {
     hosts: Vec<String>,
     port: u16,
     stream: bool,
+    tls_certs: Vec<PathBuf>,
+    tls_keys: Vec<PathBuf>,
+    client_ca: Option<PathBuf>,
     limit: usize,
     backlog: u32,
     until_stdin_closes: bool,
@@ -44,6 +55,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
         hosts: Vec::new(),
         port: 8888,
         stream: false,
+        tls_certs: Vec::new(),
+        tls_keys: Vec::new(),
+        client_ca: None,
         limit: DEFAULT_LIMIT,
         backlog: DEFAULT_BACKLOG,
         until_stdin_closes: false,
@@ -53,6 +67,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
             Long("host") => options.hosts.push(parser.value()?.string()?),
             Long("port") => options.port = parser.value()?.parse()?,
             Long("stream") => options.stream = true,
+            Long("tls-cert") => options.tls_certs.push(parser.value()?.into()),
+            Long("tls-key") => options.tls_keys.push(parser.value()?.into()),
+            Long("client-ca") => options.client_ca = Some(parser.value()?.into()),
             Long("limit") => options.limit = parser.value()?.parse()?,
             Long("backlog") => options.backlog = parser.value()?.parse()?,
             Long("until-stdin-closes") => options.until_stdin_closes = true,
@@ -62,7 +79,28 @@ fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
     if options.hosts.is_empty() {
         options.hosts.push("127.0.0.1".into());
     }
+    if options.tls_certs.len() != options.tls_keys.len() {
+        return Err("every --tls-cert needs a --tls-key, and every --tls-key a --tls-cert".into());
+    }
+    if options.client_ca.is_some() && options.tls_certs.is_empty() {
+        return Err("--client-ca needs --tls-cert and --tls-key".into());
+    }
     Ok(options)
+}
+
+/// How to speak TLS, if that is wanted.
+fn acceptor(options: &Options) -> wasi_streams::Result<Option<TlsAcceptor>> {
+    if options.tls_certs.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = TlsAcceptor::builder();
+    for (cert, key) in options.tls_certs.iter().zip(&options.tls_keys) {
+        builder = builder.identity_pem(Pem::file(cert), Pem::file(key));
+    }
+    if let Some(authorities) = &options.client_ca {
+        builder = builder.require_client_certificates(Pem::file(authorities));
+    }
+    builder.build().map(Some)
 }
 
 /// Echoes what one read gives.
@@ -92,17 +130,25 @@ async fn echo_stream(mut reader: StreamReader, writer: StreamWriter) -> anyhow::
         writer.write(data)?;
         writer.drain().await?;
     }
-    writer.write_eof()?;
+    // TLS has no end of one direction alone: closing is the end.
+    if writer.can_write_eof() {
+        writer.write_eof()?;
+    }
     writer.close();
     writer.wait_closed().await?;
     Ok(())
 }
 
 async fn echo_server(options: Options) -> anyhow::Result<()> {
+    let acceptor = acceptor(&options)?;
     let echo = move |reader, writer| async move {
         if options.stream { echo_stream(reader, writer).await } else { echo_once(reader, writer).await }
     };
-    let server = start_server(echo, options.hosts, options.port).limit(options.limit).backlog(options.backlog).await?;
+    let mut starting = start_server(echo, options.hosts, options.port).limit(options.limit).backlog(options.backlog);
+    if let Some(acceptor) = acceptor {
+        starting = starting.tls(acceptor);
+    }
+    let server = starting.await?;
     writeln!(stdout(), "Serving on {}", examples::addresses(&server))?;
     examples::serve(server, options.until_stdin_closes).await
 }
@@ -115,7 +161,7 @@ fn main() -> ExitCode {
 mod tests {
     use super::*;
     use std::time::Duration;
-    use wasi_streams::{sim::Network, sleep};
+    use wasi_streams::{TlsConnector, open_connection, sim::Network, sleep};
 
     fn options(arguments: &[&str]) -> Options {
         parse(lexopt::Parser::from_args(arguments)).unwrap()
@@ -172,6 +218,45 @@ mod tests {
             assert!(client.unsent() > 8_000_000);
             client.reset();
         });
+    }
+
+    #[test]
+    fn over_tls_it_is_the_same_and_clients_may_have_to_show_who_they_are() {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
+        let file = std::env::temp_dir().join(format!("echo-server-test-{}.pem", std::process::id()));
+        std::fs::write(&file, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
+        let name = file.to_str().unwrap();
+        let tls = ["--port=9", "--tls-cert", name, "--tls-key", name];
+        for (more, known, served) in [
+            (&[][..], false, true),
+            (&["--stream"], false, true),
+            (&["--client-ca", name], true, true),
+            (&["--client-ca", name], false, false),
+        ] {
+            let net = Network::new();
+            serve(&net, &[&tls, more].concat(), async || {
+                let mut builder = TlsConnector::builder().roots_pem(Pem::file(&file));
+                if known {
+                    builder = builder.identity_pem(Pem::file(&file), Pem::file(&file));
+                }
+                let connecting = open_connection("127.0.0.1", 9).tls(builder.build().unwrap());
+                let (mut reader, writer) = connecting.await.unwrap();
+                writer.write("hello").unwrap();
+                assert_eq!(reader.readexactly(5).await.is_ok(), served, "{more:?}");
+                writer.close();
+                assert_eq!(writer.wait_closed().await.is_ok(), served, "{more:?}");
+            });
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn certificates_and_keys_come_in_pairs_which_keep_their_order() {
+        let both = options(&["--tls-cert=a", "--tls-cert=b", "--tls-key=c", "--tls-key=d"]);
+        assert_eq!((both.tls_certs, both.tls_keys), (vec!["a".into(), "b".into()], vec!["c".into(), "d".into()]));
+        for arguments in [&["--tls-cert=a"][..], &["--tls-key=a"], &["--client-ca=a"]] {
+            assert!(parse(lexopt::Parser::from_args(arguments)).is_err(), "{arguments:?}");
+        }
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! cargo run -p wasi-streams-examples --bin http-headers --target wasm32-wasip2 -- http://127.0.0.1:8000/page.html
-//! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup target/components/http-headers.wasm http://example.com/
+//! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup target/components/http-headers.wasm https://example.com/
 //! ```
 
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use fluent_uri::Uri;
 use lexopt::prelude::*;
-use wasi_streams::{Instant, StreamReader, StreamWriter, open_connection, run, timeout};
+use wasi_streams::{Instant, Pem, StreamReader, StreamWriter, TlsConnector, open_connection, run, timeout};
 
 const NAME: &str = "http-headers";
 const USAGE: &str = "
@@ -21,19 +22,32 @@ Asks for each URL with HEAD, HTTP/1.0, and shows the status line and the headers
 Usage: http-headers [OPTIONS] URL...
 
   --timeout SECONDS  how long each URL may take, from the lookup of its host to the last header (30)
+  --ca FILE          for https, trust the certificate authorities in this file (PEM) and no others
+  --insecure         accept any certificate: whoever is on the way can read and change everything
   --help             show this
+
+Without --ca the authorities of the web are trusted, or those in the file and the folder that the environment variables
+SSL_CERT_FILE and SSL_CERT_DIR name. A host passes variables by --env NAME=VALUE and opens folders by --dir FOLDER
+(wasmtime run and wasi-streams-run):
+
+  wasi-streams-run --net --dns --dir /etc/ssl/certs --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \\
+      http-headers.wasm https://example.com/
 ";
 
 struct Options {
     urls: Vec<String>,
     timeout: Duration,
+    ca: Option<PathBuf>,
+    insecure: bool,
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
-    let mut options = Options { urls: Vec::new(), timeout: Duration::from_secs(30) };
+    let mut options = Options { urls: Vec::new(), timeout: Duration::from_secs(30), ca: None, insecure: false };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("timeout") => options.timeout = parser.value()?.parse_with(examples::seconds)?,
+            Long("ca") => options.ca = Some(parser.value()?.into()),
+            Long("insecure") => options.insecure = true,
             Value(url) => options.urls.push(url.string()?),
             other => return Err(other.unexpected()),
         }
@@ -41,12 +55,16 @@ fn parse(mut parser: lexopt::Parser) -> Result<Options, lexopt::Error> {
     if options.urls.is_empty() {
         return Err("a URL is needed".into());
     }
+    if options.insecure && options.ca.is_some() {
+        return Err("--insecure trusts everybody and --ca few: drop one".into());
+    }
     Ok(options)
 }
 
 /// Where to connect to, and what to send there.
 #[derive(Debug, PartialEq)]
 struct Request {
+    tls: bool,
     host: String,
     port: u16,
     text: String,
@@ -55,13 +73,14 @@ struct Request {
 impl Request {
     fn head(url: &str) -> anyhow::Result<Self> {
         let url = Uri::parse(url).context("not a URL")?;
-        match url.scheme().as_str().to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => bail!("https needs TLS, the cargo feature `tls-ring` of wasi-streams, which is not built yet"),
-            other => bail!("the scheme {other:?} is not known here, only http is"),
-        }
+        let (tls, default_port) = match url.scheme().as_str().to_ascii_lowercase().as_str() {
+            "http" => (false, 80),
+            "https" => (true, 443),
+            other => bail!("the scheme {other:?} is not known here, only http and https are"),
+        };
         let authority = url.authority().filter(|authority| !authority.host().is_empty()).context("it names no host")?;
-        let port = authority.port_to_u16().context("the port is not a number from 0 to 65535")?.unwrap_or(80);
+        let port = authority.port_to_u16().context("the port is not a number from 0 to 65535")?;
+        let port = port.unwrap_or(default_port);
 
         let target = match (url.path().as_str(), url.query()) {
             ("", None) => "/".into(),
@@ -71,8 +90,9 @@ impl Request {
         };
         // An IPv6 address has brackets here, but not where it is connected to.
         let host = authority.host();
-        let host_header = if port == 80 { host.to_owned() } else { format!("{host}:{port}") };
+        let host_header = if port == default_port { host.to_owned() } else { format!("{host}:{port}") };
         Ok(Self {
+            tls,
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
             text: format!("HEAD {target} HTTP/1.0\r\nHost: {host_header}\r\n\r\n"),
@@ -80,12 +100,28 @@ impl Request {
     }
 }
 
-async fn print_http_headers(url: &str, patience: Duration) -> anyhow::Result<()> {
-    let Request { host, port, text } = Request::head(url)?;
+/// Whom to trust.
+fn connector(options: &Options) -> wasi_streams::Result<TlsConnector> {
+    let mut builder = TlsConnector::builder();
+    if let Some(ca) = &options.ca {
+        builder = builder.roots_pem(Pem::file(ca));
+    }
+    if options.insecure {
+        builder = builder.dangerous_without_verification();
+    }
+    builder.build()
+}
+
+async fn print_http_headers(url: &str, connector: &TlsConnector, patience: Duration) -> anyhow::Result<()> {
+    let Request { tls, host, port, text } = Request::head(url)?;
     let start = Instant::now();
-    let connecting = open_connection(&host, port).into_future();
-    let (reader, writer) =
-        timeout(patience, connecting).await.with_context(|| format!("cannot connect to {host}, port {port}"))??;
+    let mut connecting = open_connection(&host, port);
+    if tls {
+        connecting = connecting.tls(connector.clone());
+    }
+    let (reader, writer) = timeout(patience, connecting.into_future())
+        .await
+        .with_context(|| format!("cannot connect to {host}, port {port}"))??;
 
     let left = patience.saturating_sub(start.elapsed());
     match timeout(left, ask(reader, &writer, text)).await {
@@ -120,9 +156,11 @@ async fn ask(mut reader: StreamReader, writer: &StreamWriter, text: String) -> a
 }
 
 async fn http_headers(options: Options) -> anyhow::Result<ExitCode> {
+    // One for all: it reads the files once, and a second connection to a server resumes the session of the first.
+    let connector = connector(&options)?;
     let mut status = ExitCode::SUCCESS;
     for url in &options.urls {
-        if let Err(error) = print_http_headers(url, options.timeout).await {
+        if let Err(error) = print_http_headers(url, &connector, options.timeout).await {
             examples::complain(NAME, format_args!("{url}: {error:#}"));
             status = ExitCode::FAILURE;
         }
@@ -137,14 +175,17 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
     use std::net::{IpAddr, SocketAddr};
+    use std::rc::Rc;
     use wasi_streams::sim::{Network, Peer};
-    use wasi_streams::spawn;
+    use wasi_streams::{TlsAcceptor, spawn, start_server};
 
     #[track_caller]
     fn check(url: &str, host: &str, port: u16, target: &str, host_header: &str) {
         let text = format!("HEAD {target} HTTP/1.0\r\nHost: {host_header}\r\n\r\n");
-        assert_eq!(Request::head(url).unwrap(), Request { host: host.into(), port, text });
+        let tls = url.starts_with("https:");
+        assert_eq!(Request::head(url).unwrap(), Request { tls, host: host.into(), port, text });
     }
 
     #[track_caller]
@@ -169,6 +210,10 @@ mod tests {
         check("http://example.com:/", "example.com", 80, "/", "example.com");
         check("http://[::1]:8080/x", "::1", 8080, "/x", "[::1]:8080");
         check("http://[2001:db8::1]/", "2001:db8::1", 80, "/", "[2001:db8::1]");
+        check("https://example.com/", "example.com", 443, "/", "example.com");
+        check("https://example.com:443/", "example.com", 443, "/", "example.com");
+        check("https://example.com:80/", "example.com", 80, "/", "example.com:80");
+        check("http://example.com:443/", "example.com", 443, "/", "example.com:443");
     }
 
     #[test]
@@ -179,7 +224,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_asked_for_has_a_reason() {
-        check_error("https://example.com/", "tls-ring");
         check_error("ftp://example.com/", "\"ftp\"");
         check_error("localhost:8080", "\"localhost\"");
         check_error("example.com/page.html", "not a URL");
@@ -199,7 +243,9 @@ mod tests {
         let listener = net.connect_after(there, Duration::from_secs(1));
         run(async {
             let accepting = spawn(async move { listener.accept().await });
-            let asking = spawn(print_http_headers("http://10.0.0.1:8080/", Duration::from_secs(5)));
+            let connector = TlsConnector::builder().build().unwrap();
+            let patience = Duration::from_secs(5);
+            let asking = spawn(async move { print_http_headers("http://10.0.0.1:8080/", &connector, patience).await });
             let peer = accepting.await.unwrap();
             server(&peer);
             let error = asking.await.unwrap().unwrap_err();
@@ -238,5 +284,53 @@ mod tests {
             assert_eq!(server.await.unwrap(), b"HEAD /page HTTP/1.0\r\nHost: 10.0.0.2\r\n\r\n");
         });
         assert_eq!(net.now(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn https_goes_to_its_port_and_a_second_url_resumes_the_session() {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
+        let file = std::env::temp_dir().join(format!("http-headers-test-{}.pem", std::process::id()));
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        let acceptor =
+            TlsAcceptor::builder().identity_pem(made.cert.pem(), made.signing_key.serialize_pem()).build().unwrap();
+        for (trust, trusted) in
+            [(["--ca", file.to_str().unwrap()].as_slice(), true), (&["--insecure"], true), (&[], false)]
+        {
+            let _net = Network::new();
+            let seen = Rc::new(RefCell::new(Vec::new()));
+            let seen_by_server = Rc::clone(&seen);
+            let answer = move |mut reader: StreamReader, writer: StreamWriter| {
+                let seen = Rc::clone(&seen_by_server);
+                async move {
+                    let request = reader.readuntil("\r\n\r\n").await?;
+                    let resumed = writer.tls().is_some_and(|tls| tls.resumed());
+                    seen.borrow_mut().push((String::from_utf8_lossy(&request).into_owned(), resumed));
+                    writer.write("HTTP/1.0 200 OK\r\n\r\n")?;
+                    writer.close();
+                    writer.wait_closed().await
+                }
+            };
+            let urls = ["https://127.0.0.1/one", "https://127.0.0.1:443/two"];
+            let options = parse(lexopt::Parser::from_args([trust, &urls].concat())).unwrap();
+            let status = run(async {
+                let server = start_server(answer, "127.0.0.1", 443).tls(acceptor.clone()).await.unwrap();
+                let status = http_headers(options).await.unwrap();
+                server.close();
+                status
+            });
+            let request = |path, resumed| (format!("HEAD /{path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"), resumed);
+            let (expected, wanted) = if trusted {
+                (ExitCode::SUCCESS, vec![request("one", false), request("two", true)])
+            } else {
+                (ExitCode::FAILURE, vec![])
+            };
+            assert_eq!((status, seen.take()), (expected, wanted), "{trust:?}");
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn whom_to_trust_is_said_once() {
+        assert!(parse(lexopt::Parser::from_args(["--insecure", "--ca=a", "https://a.test/"])).is_err());
     }
 }
