@@ -5,7 +5,7 @@ use wasi_streams_host::block_on;
 use wasi_streams_host::peer::{Listener, Peer};
 
 use crate::tls_relay::Relay;
-use crate::tls_support::{NAME, Pki, echo_by_s_client, line};
+use crate::tls_support::{NAME, Pki, client_hello, echo_by_s_client, line};
 
 #[test]
 fn t07_what_is_no_tls_is_told_from_it_and_the_server_goes_on() -> Result<()> {
@@ -209,14 +209,4 @@ fn our_client_tells_what_is_no_tls_from_a_server_that_leaves_or_says_nothing() -
         peer.read_to_end().await?;
         Ok(())
     })
-}
-
-/// What OpenSSL's client says first.
-async fn client_hello(pki: &Pki) -> Result<Vec<u8>> {
-    let listener = Listener::v4()?;
-    let _client = pki.s_client(listener.addr(), &[])?;
-    let mut peer = listener.accept().await?;
-    let header = peer.read_exact(5).await?;
-    let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
-    Ok([header, peer.read_exact(length).await?].concat())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rcgen::CertificateParams;
-use wasi_streams_host::peer::{Program, Python};
+use wasi_streams_host::peer::{Listener, Program, Python};
 use wasi_streams_host::{Guest, Running};
 
 use crate::certificates::{Authority, Folder, KeyKind};
@@ -172,4 +172,14 @@ pub(crate) async fn echo_by_s_client(mut client: Program) -> Result<()> {
     client.write_stdin(b"Q\n").await?;
     client.finish().await?.success()?;
     Ok(())
+}
+
+/// What OpenSSL's client says first.
+pub(crate) async fn client_hello(pki: &Pki) -> Result<Vec<u8>> {
+    let listener = Listener::v4()?;
+    let _client = pki.s_client(listener.addr(), &[])?;
+    let mut peer = listener.accept().await?;
+    let header = peer.read_exact(5).await?;
+    let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+    Ok([header, peer.read_exact(length).await?].concat())
 }
