@@ -129,7 +129,7 @@ fn t16_a_damaged_record_ends_the_connection_with_the_error_of_tls() -> Result<()
     block_on(async {
         let pki = Pki::new();
         for version in ["-tls1_2", "-tls1_3"] {
-            let (mut s_server, address) = pki.s_server_as("server", &["-naccept", "1", version]).await?;
+            let (mut s_server, address) = pki.sending_s_server(&[version]).await?;
             let relay = Relay::to(address).await?;
             let mut guest = pki.client("wait", relay.address, &["--name", NAME]).start().await?;
             s_server.write_stdin(b"whole\n").await?;

@@ -11,7 +11,7 @@ fn t13_a_server_that_is_killed_is_an_end_that_is_known_to_be_cut() -> Result<()>
     block_on(async {
         let pki = Pki::new();
         for (options, last) in [(&[][..], r#"readline gives """#), (&["--strict-end"], "readline fails, Truncated: ")] {
-            let (mut s_server, address) = pki.s_server_as("server", &[]).await?;
+            let (mut s_server, address) = pki.sending_s_server(&[]).await?;
             let mut guest = pki.client("wait", address, &[&["--name", NAME], options].concat()).start().await?;
             s_server.write_stdin(b"whole\n").await?;
             guest.wait_line(r#"line "whole\n""#).await?;

@@ -28,7 +28,8 @@ fn u01_u03_u04_our_client_sends_a_mail_to_aiosmtpd() -> Result<()> {
             // A long one, which takes many records.
             let long = format!("Subject: long\r\n\r\n{}", "0123456789abcdef\r\n".repeat(50_000));
             client(&pki, &port, &["--mail", "me@a.test", "you@b.test"]).stdin(&*long).run().await?.success()?;
-            assert_eq!(server.wait_line("content ").await?, format!("content {}", long.escape_debug()));
+            let expected = format!("content of {} characters, different lines: 3", long.len());
+            assert_eq!(server.wait_line("content of ").await?, expected);
             server.finish().await?.success()?;
         }
         Ok(())

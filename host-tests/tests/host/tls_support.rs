@@ -99,6 +99,12 @@ impl Pki {
         self.s_server_as("server", &[&["-rev"], arguments].concat()).await
     }
 
+    /// `openssl s_server` that sends what it reads, with the certificate of `server`.
+    pub(crate) async fn sending_s_server(&self, arguments: &[&str]) -> Result<(Program, SocketAddr)> {
+        // If it could block it would wait for us to send something first.
+        self.s_server_as("server", &[&["-nbio"], arguments].concat()).await
+    }
+
     /// `openssl s_server` with this certificate.
     pub(crate) async fn s_server_as(&self, file: &str, arguments: &[&str]) -> Result<(Program, SocketAddr)> {
         let (chain, key) = (self.path(&format!("{file}.pem")), self.path(&format!("{file}.key")));
