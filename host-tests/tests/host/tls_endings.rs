@@ -77,7 +77,6 @@ fn t09_t15_what_is_written_before_a_close_arrives_while_the_peer_goes_on_sending
         let seen = guest.run().await?.success()?.stdout;
         assert_eq!(seen.matches("wait_closed gives ()\n").count(), 2, "{seen}");
         assert_eq!(peer.wait_line("received ").await?, "received 4194304, then a goodbye");
-        assert_eq!(peer.wait_line("sent ").await?, "sent more than was read");
         peer.finish().await?.success()?;
         Ok(())
     })
