@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs the examples as a user would and checks what they print: the echo server and client against each other, HTTP headers from a
-real server, waiting for data. `make demo` builds what this needs first."""
+real server, both in the clear and over TLS, waiting for data. `make demo` builds what this needs first."""
 
 import contextlib
 import queue
@@ -102,14 +102,38 @@ def running(name: str, command: list[str]):
         program.stop()
 
 
-def component(name: str, *arguments: str):
-    return running(" ".join([name, *arguments]), [str(RUNNER), str(COMPONENTS / f"{name}.wasm"), *arguments])
+def component(name: str, *arguments: str, folder: Path | None = None):
+    """Runs a component, which sees `folder` as /certs."""
+    options = ["--dir", f"{folder}::/certs"] if folder else []
+    return running(" ".join([name, *arguments]), [str(RUNNER), *options, str(COMPONENTS / f"{name}.wasm"), *arguments])
 
 
-def echo() -> None:
-    with component("echo-server", "--port", "0", "--until-stdin-closes") as server:
+@contextlib.contextmanager
+def certificates():
+    """A folder with an authority, ca.pem, and what it has issued to this machine, server.pem with server.key."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n", encoding="utf-8")
+        new_key = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        for arguments in (
+            [*new_key, "-x509", "-subj", "/CN=demo authority", "-keyout", "ca.key", "-out", "ca.pem"],
+            [*new_key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"],
+            ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+             "-extfile", "server.ext", "-out", "server.pem"],
+        ):
+            made = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+            if made.returncode != 0:
+                raise Failure(f"openssl {' '.join(arguments)} failed:\n{made.stderr}")
+        yield folder
+
+
+def echo(folder: Path | None = None) -> None:
+    server_tls = ["--tls-cert", "/certs/server.pem", "--tls-key", "/certs/server.key"] if folder else []
+    client_tls = ["--tls", "--ca", "/certs/ca.pem"] if folder else []
+    with component("echo-server", "--port", "0", "--until-stdin-closes", *server_tls, folder=folder) as server:
         port = server.wait_for(r"^Serving on .*127\.0\.0\.1\D+(\d+)")[1]
-        with component("echo-client", "--host", "127.0.0.1", "--port", port, "Hello World!") as client:
+        arguments = ["--host", "127.0.0.1", "--port", port, *client_tls, "Hello World!"]
+        with component("echo-client", *arguments, folder=folder) as client:
             client.finish()
             server.wait_for(r"^Close the connection")
             server.finish()
@@ -122,20 +146,61 @@ def echo() -> None:
             client.expect(rf"Send: {HELLO}", rf"Received: {HELLO}", r"Close the connection")
 
 
-def http_headers() -> None:
+@contextlib.contextmanager
+def website():
+    """A folder with the page that web servers show."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "page.html").write_text("<!doctype html><title>demo</title>", encoding="utf-8")
+        yield folder
+
+
+HEADERS = (
+    r"HTTP header> HTTP/1\.0 200 OK",
+    r"HTTP header> Server: .+",
+    r"HTTP header> Content-type: text/html",
+    r"HTTP header> Content-Length: 34",
+)
+
+
+def http_headers() -> None:
+    with website() as folder:
         command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]
         with running("Python's http.server", command) as server:
             port = server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
             with component("http-headers", f"http://127.0.0.1:{port}/page.html") as client:
                 client.finish()
-                client.expect(
-                    r"HTTP header> HTTP/1\.0 200 OK",
-                    r"HTTP header> Server: .+",
-                    r"HTTP header> Content-type: text/html",
-                    r"HTTP header> Content-Length: 34",
-                )
+                client.expect(*HEADERS)
+            server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
+
+
+def echo_over_tls() -> None:
+    with certificates() as folder:
+        echo(folder)
+
+
+# Before Python 3.14 http.server has no options for TLS.
+HTTPS_SERVER = """
+import functools, http.server, ssl, sys
+folder, certificate, key = sys.argv[1:]
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(certificate, key)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("Serving HTTPS on port", server.server_port)
+server.serve_forever()
+"""
+
+
+def https_headers() -> None:
+    with certificates() as certs, website() as folder:
+        command = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
+        with running("Python's http.server over TLS", command) as server:
+            port = server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
+            url = f"https://127.0.0.1:{port}/page.html"
+            with component("http-headers", "--ca", "/certs/ca.pem", url, folder=certs) as client:
+                client.finish()
+                client.expect(*HEADERS)
             server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
 
 
@@ -148,7 +213,7 @@ def wait_for_data() -> None:
 
 def main() -> int:
     try:
-        for step in (echo, http_headers, wait_for_data):
+        for step in (echo, http_headers, echo_over_tls, https_headers, wait_for_data):
             print(f"==> demo: {step.__name__.replace('_', ' ')}", flush=True)
             step()
     except (Failure, OSError) as failure:

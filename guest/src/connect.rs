@@ -8,6 +8,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rustls::pki_types::ServerName;
+
 use crate::connection::Info;
 use crate::error::{Error, Result};
 use crate::options::{
@@ -85,6 +88,8 @@ pub fn open_connection(host: impl IntoHost, port: impl IntoPort) -> OpenConnecti
         tls: TlsArguments::default(),
         #[cfg(feature = "tls")]
         server_name: None,
+        #[cfg(feature = "tls")]
+        secure: None,
     }
 }
 
@@ -105,6 +110,22 @@ pub struct OpenConnection {
     tls: TlsArguments<TlsConnector>,
     #[cfg(feature = "tls")]
     server_name: Option<String>,
+    #[cfg(feature = "tls")]
+    secure: Option<Secure>,
+}
+
+/// The handshake. Set by [`OpenConnection::tls`] alone, so that programs that never call it do without all of TLS.
+#[cfg(feature = "tls")]
+type Secure = fn(Socket, TlsConnector, ServerName<'static>, Timeouts) -> Pin<Box<dyn Future<Output = Result<Socket>>>>;
+
+#[cfg(feature = "tls")]
+fn secure(
+    socket: Socket,
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    timeouts: Timeouts,
+) -> Pin<Box<dyn Future<Output = Result<Socket>>>> {
+    Box::pin(socket.start_tls(connector, name, timeouts))
 }
 
 impl OpenConnection {
@@ -162,12 +183,12 @@ impl OpenConnection {
     async fn open(self) -> Result<(StreamReader, StreamWriter)> {
         let limit = check_limit(self.limit)?;
         #[cfg(feature = "tls")]
-        let tls = self.check_tls()?;
+        let (tls, secure) = (self.check_tls()?, self.secure);
         let socket = self.connected().await?;
         #[cfg(feature = "tls")]
-        let socket = match tls {
-            Some((connector, name, timeouts)) => socket.start_tls(&connector, name, timeouts).await?,
-            None => socket,
+        let socket = match (tls, secure) {
+            (Some((connector, name, timeouts)), Some(secure)) => secure(socket, connector, name, timeouts).await?,
+            _ => socket,
         };
         Ok(socket.open(limit))
     }
@@ -241,9 +262,10 @@ async fn connect_from(
 
 #[cfg(feature = "tls")]
 impl OpenConnection {
-    /// Speaks TLS, verifying the name of the host.
-    pub fn tls(mut self, connector: TlsConnector) -> Self {
-        self.tls.config = Some(connector);
+    /// Speaks TLS, verifying the name of the host. `None` is plain, as without this call.
+    pub fn tls(mut self, connector: impl Into<Option<TlsConnector>>) -> Self {
+        self.tls.config = connector.into();
+        self.secure = Some(secure);
         self
     }
 
@@ -277,7 +299,7 @@ impl OpenConnection {
         self
     }
 
-    fn check_tls(&self) -> Result<Option<(TlsConnector, rustls::pki_types::ServerName<'static>, Timeouts)>> {
+    fn check_tls(&self) -> Result<Option<(TlsConnector, ServerName<'static>, Timeouts)>> {
         let Some((connector, timeouts)) = self.tls.check()? else {
             return match self.server_name {
                 Some(_) => Err(Error::invalid("server_name is only meaningful with tls")), // O04

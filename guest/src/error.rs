@@ -115,6 +115,15 @@ impl Error {
         Self::io(io::ErrorKind::ConnectionReset, "connection lost")
     }
 
+    /// The same error, saying whom we talked to; others than those of TLS name an address already.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_peer(self, peer: &str) -> Self {
+        match self {
+            Self::Tls { kind, message } => Self::Tls { kind, message: format!("{peer}: {message}").into() },
+            other => other,
+        }
+    }
+
     /// An argument error with a fixed text.
     pub(crate) const fn invalid(text: &'static str) -> Self {
         Self::InvalidInput(Cow::Borrowed(text))

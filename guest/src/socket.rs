@@ -82,11 +82,13 @@ impl Socket {
     #[cfg(feature = "tls")]
     pub(crate) async fn start_tls(
         self,
-        connector: &crate::tls::TlsConnector,
+        connector: crate::tls::TlsConnector,
         name: rustls::pki_types::ServerName<'static>,
         timeouts: crate::tls::Timeouts,
     ) -> Result<Self> {
-        let (link, tls) = crate::tls::handshake(self.link, connector.start(name)?, timeouts).await?;
+        let whom = name.to_str().into_owned();
+        let done = crate::tls::handshake(self.link, connector.start(name)?, timeouts).await;
+        let (link, tls) = done.map_err(|error| error.with_peer(&whom))?;
         Ok(Self { link, info: Info { tls: Some(tls), ..self.info } })
     }
 

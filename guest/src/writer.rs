@@ -95,7 +95,8 @@ impl StreamWriter {
         self.connection.drain().await
     }
 
-    /// Returns whether [`write_eof`](Self::write_eof) can be used.
+    /// Returns whether [`write_eof`](Self::write_eof) can be used: not over TLS, where the end of one direction is the end of
+    /// both. There the peer's goodbye closes the connection, and what is written after it is discarded.
     pub fn can_write_eof(&self) -> bool {
         self.connection.can_half_close()
     }

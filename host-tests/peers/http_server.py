@@ -1,12 +1,14 @@
-"""Python's own HTTP server over a temporary folder with one page and one folder. The argument is the address to listen on.
+"""Python's own HTTP server over a temporary folder with one page and one folder.
 
-It ends with its standard input, and reports each request on standard output.
+The arguments are the address to listen on and, for TLS, the files of a certificate and its key. It ends with its standard input, and
+reports each request on standard output.
 """
 
 import functools
 import http.server
 import pathlib
 import socket
+import ssl
 import sys
 import tempfile
 import threading
@@ -19,7 +21,8 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_request(self, code="-", size="-"):
         # Before the answer: who has the answer may rely on the line.
-        print(f"{self.requestline} {int(code)} Host: {self.headers['Host']}")
+        resumed = " resumed" if getattr(self.connection, "session_reused", False) else ""
+        print(f"{self.requestline} {int(code)} Host: {self.headers['Host']}{resumed}")
 
     def log_error(self, format, *arguments):
         pass  # the request's line says it already
@@ -34,6 +37,10 @@ with tempfile.TemporaryDirectory() as folder:
     pathlib.Path(folder, "folder").mkdir()
     with Server((sys.argv[1], 0), functools.partial(Handler, directory=folder)) as server:
         host, port = server.server_address[:2]
+        if sys.argv[2:]:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*sys.argv[2:])
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         print(f"Serving on {f'[{host}]' if ':' in host else host}:{port}")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.read()

@@ -130,7 +130,10 @@ impl Lingerer for Connection {
     fn give_up(&self) {
         let (unfinished, bytes) = {
             let state = self.state.borrow();
-            (matches!(state.phase, Phase::Closing), state.send.len())
+            // Over TLS what is handed over may be all, and only the peer's goodbye missing.
+            let handed_over =
+                state.send.is_empty() && state.link.as_ref().is_some_and(|link| link.is_goodbye_missing());
+            (matches!(state.phase, Phase::Closing) && !handed_over, state.send.len())
         };
         if unfinished {
             report(&Report::Undelivered { peer: self.info.peer, bytes });

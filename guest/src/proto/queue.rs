@@ -112,7 +112,8 @@ impl SendQueue {
 
     fn pause_if_high(&mut self) {
         let len = self.data.len();
-        if len > self.marks.high || (self.inclusive && len == self.marks.high) {
+        // An empty queue cannot fall, so nobody must wait for that.
+        if len > self.marks.high || (self.inclusive && len == self.marks.high && len > 0) {
             self.paused = true;
         }
     }

@@ -1,6 +1,10 @@
 //! The accept loop of one listening socket.
 
+#[cfg(feature = "tls")]
+use std::future::Future;
 use std::net::SocketAddr;
+#[cfg(feature = "tls")]
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -25,7 +29,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct Accepting {
     pub(super) limit: usize,
     #[cfg(feature = "tls")]
-    pub(super) tls: Option<(TlsAcceptor, Timeouts)>,
+    pub(super) tls: Option<((TlsAcceptor, Timeouts), Secure)>,
 }
 
 impl Accepting {
@@ -38,10 +42,10 @@ impl Accepting {
         info: Info,
     ) {
         #[cfg(feature = "tls")]
-        if let Some((acceptor, timeouts)) = self.tls.clone() {
+        if let Some(((acceptor, timeouts), secure)) = self.tls.clone() {
             let (this, after, handler) = (self.clone(), Rc::clone(shared), Rc::clone(handler));
             return shared.shake_hands(async move {
-                match secure(link, &acceptor, timeouts).await {
+                match secure(link, acceptor, timeouts).await {
                     Ok((link, tls)) => this.start(&after, &*handler, link, Info { tls: Some(tls), ..info }),
                     Err(error) => after.handshakes.fail(info.peer, error),
                 }
@@ -59,8 +63,16 @@ impl Accepting {
 }
 
 #[cfg(feature = "tls")]
-async fn secure(link: Box<dyn Link>, acceptor: &TlsAcceptor, timeouts: Timeouts) -> Result<(Box<dyn Link>, TlsInfo)> {
-    crate::tls::handshake(link, acceptor.start()?, timeouts).await
+type Secured = Pin<Box<dyn Future<Output = Result<(Box<dyn Link>, TlsInfo)>>>>;
+
+/// The handshake. Set by [`StartServer::tls`](super::StartServer::tls) alone, so that programs that never call it do without all
+/// of TLS.
+#[cfg(feature = "tls")]
+pub(super) type Secure = fn(Box<dyn Link>, TlsAcceptor, Timeouts) -> Secured;
+
+#[cfg(feature = "tls")]
+pub(super) fn secure(link: Box<dyn Link>, acceptor: TlsAcceptor, timeouts: Timeouts) -> Secured {
+    Box::pin(async move { crate::tls::handshake(link, acceptor.start()?, timeouts).await })
 }
 
 /// Accepts until the server is closed.

@@ -14,6 +14,8 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::accept::{Accepting, serve};
+#[cfg(feature = "tls")]
+use super::accept::{Secure, secure};
 use super::handler::Handler;
 use super::{Phase, Server, Shared};
 use crate::error::{Error, Result};
@@ -101,6 +103,8 @@ where
         keep_alive: None,
         start_serving: true,
         #[cfg(feature = "tls")]
+        secure: None,
+        #[cfg(feature = "tls")]
         tls: TlsArguments::default(),
         kind: PhantomData,
     }
@@ -121,6 +125,8 @@ pub struct StartServer<H, K> {
     reuse_port: Option<bool>,
     keep_alive: Option<KeepAlive>,
     start_serving: bool,
+    #[cfg(feature = "tls")]
+    secure: Option<Secure>,
     #[cfg(feature = "tls")]
     tls: TlsArguments<TlsAcceptor>,
     kind: PhantomData<fn() -> K>,
@@ -189,7 +195,7 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
         let accepting = Accepting {
             limit,
             #[cfg(feature = "tls")]
-            tls: self.tls.check()?,
+            tls: self.tls.check()?.zip(self.secure),
         };
         let keep_alive = self.keep_alive.map(|settings| settings.check()).transpose()?;
         let listeners = match self.socket.take() {
@@ -294,8 +300,11 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
 impl<H: Handler<K>, K: 'static> StartServer<H, K> {
     /// Speaks TLS. The handler is called when the handshake is done; one that fails never reaches it, but is
     /// [counted](Server::failed_handshakes), and the [report hook](crate::set_report_hook) is told.
-    pub fn tls(mut self, acceptor: TlsAcceptor) -> Self {
-        self.tls.config = Some(acceptor);
+    ///
+    /// `None` is plain, as without this call.
+    pub fn tls(mut self, acceptor: impl Into<Option<TlsAcceptor>>) -> Self {
+        self.tls.config = acceptor.into();
+        self.secure = Some(secure);
         self
     }
 

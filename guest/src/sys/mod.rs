@@ -57,6 +57,11 @@ pub(crate) trait Link: fmt::Debug + Any {
         0
     }
 
+    /// Whether everything is sent, and a TLS peer's goodbye is all that a close waits for.
+    fn is_goodbye_missing(&self) -> bool {
+        false
+    }
+
     /// Whether this is TLS: it ends both directions together, and none alone.
     fn is_encrypted(&self) -> bool {
         false

@@ -59,6 +59,12 @@ impl Certificate {
         })
     }
 
+    /// Whether the certificate is its own issuer's.
+    pub(super) fn is_self_issued(der: &[u8]) -> bool {
+        let parsed = x509_cert::Certificate::from_der(der);
+        parsed.is_ok_and(|parsed| parsed.tbs_certificate().subject() == parsed.tbs_certificate().issuer())
+    }
+
     /// Returns the certificate itself, in DER.
     pub fn der(&self) -> &[u8] {
         &self.der

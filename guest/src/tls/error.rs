@@ -116,6 +116,7 @@ fn in_words(error: &rustls::Error) -> String {
                 format!("the peer's certificate is not for {}: it has no subjectAltName", expected.to_str())
             }
             CertificateError::NotValidForNameContext { expected, presented } => {
+                let presented: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
                 format!("the peer's certificate is not for {}, but for {}", expected.to_str(), presented.join(", "))
             }
             CertificateError::Revoked => "the peer's certificate was revoked".into(),
@@ -126,6 +127,12 @@ fn in_words(error: &rustls::Error) -> String {
         },
         _ => error.to_string(),
     }
+}
+
+/// A name without the kind that rustls writes around it: `DnsName("a.test")`.
+fn bare(presented: &str) -> &str {
+    let inner = presented.split_once('(').map_or(presented, |(_kind, name)| name);
+    inner.trim_end_matches(')').trim_matches('"')
 }
 
 /// A moment in words.

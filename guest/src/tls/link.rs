@@ -16,6 +16,10 @@ use crate::rt;
 use crate::rt::time::{Instant, Sleep, sleep_until, timeout};
 use crate::sys::Link;
 
+/// So many pieces of ciphertext that give no plaintext are taken in a row before others get their turn: a peer may send empty
+/// records for ever.
+const PATIENCE: usize = 16;
+
 /// An established TLS connection.
 pub(crate) struct TlsLink {
     inner: Box<dyn Link>,
@@ -106,7 +110,7 @@ async fn ration() {
 
 impl Link for TlsLink {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
-        loop {
+        for _ in 0..PATIENCE {
             let received = self.session.receive();
             // Answers of the engine (tickets, key updates, alerts) go out when there is room.
             if let Poll::Ready(Err(error)) = self.poll_flush_ciphertext(cx) {
@@ -125,6 +129,8 @@ impl Link for TlsLink {
                 self.session.feed(ciphertext);
             }
         }
+        rt::defer(cx.waker());
+        Poll::Pending
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
@@ -148,6 +154,10 @@ impl Link for TlsLink {
         true
     }
 
+    fn is_goodbye_missing(&self) -> bool {
+        self.goodbye.is_some() && self.session.ciphertext().is_empty()
+    }
+
     fn held(&self) -> usize {
         self.session.ciphertext().len() // D17
     }
@@ -161,7 +171,10 @@ impl Link for TlsLink {
         }
         ready!(self.poll_flush_ciphertext(cx))?;
         // Data that still arrives is nobody's any more (T15).
-        while !ready!(self.poll_recv(cx))?.is_empty() {}
+        if !ready!(self.poll_recv(cx))?.is_empty() {
+            rt::defer(cx.waker());
+            return Poll::Pending;
+        }
         self.inner.poll_close(cx)
     }
 }

@@ -28,13 +28,18 @@ pub(super) fn default_roots(variable: impl Fn(&str) -> Option<OsString>) -> Resu
     Ok(roots)
 }
 
+/// Takes every certificate in the folder; files without any, a README say, are passed over.
 fn add_folder(roots: &mut RootCertStore, folder: &Path) -> Result<()> {
     let failed = |error| unreadable("SSL_CERT_DIR", folder, &error);
     let before = roots.len();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.is_file() {
-            add_file(roots, &path)?;
+        if !path.is_file() {
+            continue;
+        }
+        match add_file(roots, &path) {
+            Err(Error::InvalidInput(_)) | Ok(()) => {}
+            Err(error) => return Err(error),
         }
     }
     if roots.len() == before {
@@ -84,8 +89,8 @@ mod tests {
         fs::write(&file, "nothing here").expect("written");
         let error = with("SSL_CERT_FILE", &file.to_string_lossy()).expect_err("empty");
         assert!(error.to_string().contains("empty.pem"), "{error}");
-        let error = with("SSL_CERT_DIR", &folder.to_string_lossy()).expect_err("empty");
-        assert!(error.to_string().contains("empty.pem"), "{error}");
+        let error = with("SSL_CERT_DIR", &folder.to_string_lossy()).expect_err("a README is no certificate");
+        assert!(error.to_string().contains("no certificate in it"), "{error}");
         fs::remove_file(&file).expect("removed");
         let error = with("SSL_CERT_DIR", &folder.to_string_lossy()).expect_err("empty");
         assert!(error.to_string().contains("no certificate in it"), "{error}");

@@ -86,7 +86,7 @@ impl ServerCertVerifier for Verifier {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             // An unknown issuer, but known to be nobody else: worth a word of its own.
             Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if is_self_signed(end_entity) =>
+                if Certificate::is_self_issued(end_entity) =>
             {
                 Err(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned)))))
             }
@@ -115,8 +115,4 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
-    Certificate::parse(certificate).is_ok_and(|certificate| certificate.subject() == certificate.issuer())
 }

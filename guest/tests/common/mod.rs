@@ -3,6 +3,8 @@
 
 #[cfg(feature = "tls-ring")]
 pub(crate) mod tls;
+#[cfg(feature = "tls-ring")]
+pub(crate) mod tls_peer;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

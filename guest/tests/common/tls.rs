@@ -15,6 +15,10 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
+        Self::with(params)
+    }
+
+    pub(crate) fn with(params: CertificateParams) -> Self {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -29,6 +33,11 @@ impl Authority {
     pub(crate) fn acceptor_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TlsAcceptor {
         let (chain, key) = self.identity(name, change);
         TlsAcceptor::builder().identity_pem(chain, key).build().unwrap()
+    }
+
+    /// What signs.
+    pub(crate) fn issuer(&self) -> &CertifiedIssuer<'static, KeyPair> {
+        &self.0
     }
 
     /// The authority's own certificate.

@@ -53,9 +53,7 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Identity { chain: certificate.pem(), key: key.serialize_pem() }
     }
-}
 
-impl Authority {
     /// A list that revokes the certificates with these serial numbers, in PEM.
     pub(crate) fn revoke(&self, serial_numbers: &[u64]) -> String {
         let revoked = |&number: &u64| RevokedCertParams {

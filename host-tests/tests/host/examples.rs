@@ -22,15 +22,24 @@ fn every_example_explains_bad_arguments_in_one_line() -> Result<()> {
         ("echo-server", &["--port", "0", "--limit", "0"], "limit"),
         ("echo-server", &["--port", "0", "--backlog", "0"], "backlog"),
         ("echo-server", &["extra"], "extra"),
+        ("echo-server", &["--tls-cert", "server.pem"], "--tls-key"),
+        ("echo-server", &["--tls-cert=a", "--tls-cert=b", "--tls-key=c"], "--tls-key"),
+        ("echo-server", &["--client-ca", "ca.pem"], "--tls-cert"),
         ("echo-client", &["one", "two"], "two"),
         ("echo-client", &["--port", "-1"], "-1"),
         ("echo-client", &["--port", "0"], "port 0"),
+        ("echo-client", &["--ca", "ca.pem"], "--tls"),
+        ("echo-client", &["--tls", "--cert", "client.pem"], "--key"),
         ("http-headers", &[], "a URL is needed"),
         ("http-headers", &["--timeout", "soon", "http://127.0.0.1/"], "soon"),
         ("http-headers", &["nonsense"], "nonsense"),
         ("http-headers", &["ftp://127.0.0.1/"], "ftp"),
-        ("http-headers", &["https://127.0.0.1/"], "tls-ring"),
+        ("http-headers", &["--insecure", "--ca", "ca.pem", "https://127.0.0.1/"], "drop one"),
         ("http-headers", &["http://127.0.0.1:99999/"], "65535"),
+        ("starttls", &[], "client or server"),
+        ("starttls", &["client", "mail.test"], "PORT"),
+        ("starttls", &["client", "mail.test", "25", "--mail", "a", "b c"], "b c"),
+        ("starttls", &["server", "--tls-cert", "server.pem"], "--tls-key"),
         ("wait-for-data", &["--udp"], "'--udp'"),
         ("chat", &["--buffer", "much"], "much"),
         ("chat", &["--host"], "'--host'"),
@@ -52,7 +61,7 @@ fn every_example_explains_bad_arguments_in_one_line() -> Result<()> {
 #[test]
 fn every_example_shows_its_options() -> Result<()> {
     block_on(async {
-        for program in ["echo-server", "echo-client", "http-headers", "wait-for-data", "chat", "proxy"] {
+        for program in ["echo-server", "echo-client", "http-headers", "starttls", "wait-for-data", "chat", "proxy"] {
             for option in ["--help", "-h"] {
                 let outcome = Guest::named(program).arg(option).run().await?.success()?;
                 assert!(outcome.stdout.contains(&format!("Usage: {program} ")), "{outcome}");
@@ -338,7 +347,7 @@ fn http_headers_goes_on_with_the_other_urls_and_fails_at_the_end() -> Result<()>
     block_on(async {
         let (refusing, _guard) = refusing_address()?;
         let listener = Listener::v4()?;
-        let urls = [format!("http://{refusing}/"), "https://127.0.0.1/".into(), format!("http://{}/", listener.addr())];
+        let urls = [format!("http://{refusing}/"), "ftp://127.0.0.1/".into(), format!("http://{}/", listener.addr())];
         let guest = Guest::named("http-headers").args(urls.clone()).run();
         let server = async {
             let mut peer = listener.accept().await?;
@@ -534,7 +543,7 @@ fn program(name: &str, options: &[&str]) -> Guest {
     Guest::named(name).args(options.iter().copied()).arg("--until-stdin-closes").piped_stdin()
 }
 
-async fn serving(name: &str, options: &[&str]) -> Result<(Running, SocketAddr)> {
+pub(crate) async fn serving(name: &str, options: &[&str]) -> Result<(Running, SocketAddr)> {
     let mut server = program(name, options).start().await?;
     let line = server.wait_line("Serving on ").await?;
     let address = line["Serving on ".len()..].parse().with_context(|| line)?;
@@ -547,14 +556,14 @@ async fn proxy(to: SocketAddr, options: &[&str]) -> Result<(Running, SocketAddr)
 }
 
 /// Ends a server by the end of its input, which is a success.
-async fn ended(mut server: Running) -> Result<Outcome> {
+pub(crate) async fn ended(mut server: Running) -> Result<Outcome> {
     server.close_stdin();
     server.finish().await.success()
 }
 
 /// The one line about a failure, which says whose it is and is no backtrace.
 #[track_caller]
-fn complaint(outcome: &Outcome) -> &str {
+pub(crate) fn complaint(outcome: &Outcome) -> &str {
     assert_eq!(outcome.status, Status::Exited(1), "{outcome}");
     let line = outcome.stderr.strip_suffix('\n').unwrap_or_default();
     let program = outcome.name.trim_end_matches(".wasm");

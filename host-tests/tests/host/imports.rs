@@ -3,7 +3,8 @@
 use anyhow::Result;
 use wasi_streams_host::{components_dir, engine, load};
 
-const EXAMPLES: [&str; 6] = ["echo-server", "echo-client", "http-headers", "wait-for-data", "chat", "proxy"];
+const EXAMPLES: [&str; 7] =
+    ["echo-server", "echo-client", "http-headers", "starttls", "wait-for-data", "chat", "proxy"];
 
 /// The first four are ours, the others come with `std`.
 const PACKAGES: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:io", "wasi:sockets", "wasi:filesystem", "wasi:random"];

@@ -5,6 +5,7 @@ mod certificates;
 mod churn;
 mod denials;
 mod examples;
+mod examples_tls;
 mod eyeballs;
 mod freeze;
 mod half_close;
