@@ -3,7 +3,7 @@
 PYTHON ?= python3
 GUEST := wasi-streams
 HOST := wasi-streams-host
-# The examples have TLS and the fixtures have not: built by one cargo command, both would have it.
+# The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
 WASM := --target wasm32-wasip2
@@ -31,6 +31,7 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) --features tls --bin tls $(COMPONENT)
 	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
@@ -80,7 +81,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(GUEST)/tls-ring --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
-	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: dependencies'

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use wasi_streams_host::peer::{Listener, Peer, Python};
+use wasi_streams_host::peer::{Listener, Peer, Program, Python};
 use wasi_streams_host::{Guest, Running, block_on};
 
 use crate::certificates::{Authority, Folder, Identity, KeyKind};
@@ -382,7 +382,7 @@ fn starttls_client(files: &Folder, server: SocketAddr, options: &[&str]) -> Gues
 }
 
 /// Python's HTTP server with the certificate `server.pem`, and the URL of its page.
-async fn https_server(files: &Folder) -> Result<(Python, String)> {
+async fn https_server(files: &Folder) -> Result<(Program, String)> {
     let file = |name| files.path().join(name).display().to_string();
     let mut server = Python::run(HTTP_SERVER, ["127.0.0.1".to_owned(), file("server.pem"), file("server.key")])?;
     let address = address(&server.wait_line("Serving on ").await?)?;
