@@ -36,7 +36,7 @@
 //! # Limits of what is held
 //!
 //! A reader holds at most twice its limit and one receive chunk (64 KiB). A writer holds what was written; waiting in
-//! [`drain`](StreamWriter::drain) keeps that at its high-water mark (64 KiB) and one write.
+//! [`drain`](StreamWriter::drain) keeps that at its high-water mark (64 KiB, over TLS 512 KiB) and one write.
 //!
 //! # TLS
 //!
@@ -60,7 +60,9 @@
 //!
 //! # Panics
 //!
-//! Nothing that a peer, a host or an argument does makes the library panic. On `wasm32-wasip2` a panic of the program, in any
+//! Nothing that a peer, a host or an argument does makes the library panic, with one exception in builds with debug assertions: rustls
+//! 0.23 asserts that it sends no alert behind its goodbye, which a peer can provoke by damaging a record after our
+//! `close`. Release builds are free of it, and so are others with `debug-assertions = false` in `[profile.dev.package.rustls]`. On `wasm32-wasip2` a panic of the program, in any
 //! task, ends it; natively a panic in a task is reported and ends that task.
 //!
 //! # Testing
