@@ -50,6 +50,9 @@
 //! Nothing that a peer, a host or an argument does makes the library panic. On `wasm32-wasip2` a panic of the program, in any
 //! task, ends it; natively a panic in a task is reported and ends that task.
 //!
+//! One of rustls is left, in debug builds alone: a peer that sends garbage behind our TLS goodbye meets an assertion of it
+//! (rustls issue 959). `[profile.dev.package.rustls]` with `debug-assertions = false` in the program's `Cargo.toml` takes it out.
+//!
 //! # Testing
 //!
 //! On every target but WASI the platform is a simulated network with virtual time (the `sim` module), so programs on this crate can be
