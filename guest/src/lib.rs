@@ -101,6 +101,9 @@ mod connection;
 mod copy;
 mod duplex;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod options;
 pub mod os;
