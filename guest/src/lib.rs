@@ -60,10 +60,11 @@
 //!
 //! # Panics
 //!
-//! Nothing that a peer, a host or an argument does makes the library panic, with one exception in builds with debug assertions: rustls
-//! 0.23 asserts that it sends no alert behind its goodbye, which a peer can provoke by damaging a record after our
-//! `close`. Release builds are free of it, and so are others with `debug-assertions = false` in `[profile.dev.package.rustls]`. On `wasm32-wasip2` a panic of the program, in any
+//! Nothing that a peer, a host or an argument does makes the library panic. On `wasm32-wasip2` a panic of the program, in any
 //! task, ends it; natively a panic in a task is reported and ends that task.
+//!
+//! One of rustls is left, in builds with debug assertions alone: a peer that sends garbage behind our TLS goodbye meets an assertion
+//! of it (rustls issue 959). `[profile.dev.package.rustls]` with `debug-assertions = false` in the program's `Cargo.toml` takes it out.
 //!
 //! # Testing
 //!
@@ -117,6 +118,9 @@ mod connection;
 mod copy;
 mod duplex;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod options;
 pub mod os;
