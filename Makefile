@@ -3,7 +3,7 @@
 PYTHON ?= python3
 GUEST := wasi-streams
 HOST := wasi-streams-host
-# The examples have TLS and the fixtures have not: built by one cargo command, both would have it.
+# The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
 WASM := --target wasm32-wasip2
@@ -22,7 +22,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo readme test plain test-native test-wasm conformance conformance-write lint doc
+.PHONY: help setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -34,6 +34,7 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
 	@tools/export.sh
 	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: the runner'
@@ -66,6 +67,11 @@ test-wasm: components ## tests of the components under wasmtime
 	$(say) 'test-wasm'
 	cargo test --locked --release -p $(HOST)
 
+bench-tls: components ## measure what TLS costs in a guest, against the same program natively
+	$(say) 'bench-tls'
+	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
+	@$(PYTHON) tools/tls_cost.py
+
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'
 	@$(PYTHON) tools/conformance.py
@@ -84,7 +90,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES) --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
-	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: dependencies'
@@ -95,3 +101,11 @@ doc: ## build the documentation of the library for both targets; warnings are er
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) --features tls-ring
 	$(say) 'doc: for wasm32-wasip2'
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) $(WASM)
+
+# Not part of `test`, nor is a check that fuzz/ compiles, which would build libFuzzer and everything below the library once more: fuzz/
+# is one call for each target, and what it calls is compiled, linted and run over the corpora by `lint` and `test-native`.
+fuzz: ## fuzz the reader and TLS for FUZZ_SECONDS each (60 unless set); `test-native` replays fuzz/corpus
+	@tools/fuzz.sh
+
+fuzz-merge: ## keep in fuzz/corpus what `make fuzz` has found, as few inputs as reach the same
+	@tools/fuzz.sh merge

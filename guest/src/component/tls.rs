@@ -300,7 +300,11 @@ pub(super) fn start(writer: Rc<StreamWriter>, upgrade: Upgrade) -> Result<JoinHa
         }
     };
     let prepared = begin(&writer)?;
-    Ok(rt::spawn(async move { writer.connection().start_tls(prepared.0, prepared.1).await }))
+    Ok(rt::spawn(async move {
+        let connection = writer.connection();
+        let done = connection.start_tls(prepared.0, prepared.1).await;
+        done.map_err(|error| error.with_peer(connection.info().host.as_deref()))
+    }))
 }
 
 // ---------------------------------------------------------------------- knowledge

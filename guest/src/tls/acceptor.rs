@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 
 use super::choices::Choices;
 use super::identity::{self, ByName};
@@ -48,12 +48,20 @@ impl TlsAcceptor {
     /// ```
     #[cfg(feature = "tls-ring")]
     pub fn builder() -> AcceptorBuilder {
-        Self::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let mut builder = Self::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        builder.make_tickets = Some(rustls::crypto::ring::Ticketer::new);
+        builder
     }
 
     /// Starts a configuration with a cryptography provider of the caller's.
     pub fn builder_with_provider(provider: Arc<CryptoProvider>) -> AcceptorBuilder {
-        AcceptorBuilder { choices: Choices::new(provider), identities: Vec::new(), clients: None, revoked: None }
+        AcceptorBuilder {
+            choices: Choices::new(provider),
+            identities: Vec::new(),
+            clients: None,
+            revoked: None,
+            make_tickets: None,
+        }
     }
 
     pub(crate) fn start(&self) -> Result<Side> {
@@ -71,7 +79,11 @@ impl TlsAcceptor {
 }
 
 impl From<Arc<ServerConfig>> for TlsAcceptor {
-    fn from(config: Arc<ServerConfig>) -> Self {
+    /// Early data (0-RTT) is turned off: there is nobody to read it, and it can be replayed.
+    fn from(mut config: Arc<ServerConfig>) -> Self {
+        if config.max_early_data_size > 0 {
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
         Self { config, suppress_ragged_eofs: true }
     }
 }
@@ -90,7 +102,11 @@ pub struct AcceptorBuilder {
     /// The authorities of client certificates, and whether a client must have one.
     clients: Option<(Pem, bool)>,
     revoked: Option<Pem>,
+    /// Tickets hold a session at the client's, so any number of them can be resumed; without, the last 256 are kept here.
+    make_tickets: Option<MakeTickets>,
 }
+
+type MakeTickets = fn() -> Result<Arc<dyn ProducesTickets>, rustls::Error>;
 
 impl AcceptorBuilder {
     /// Adds a certificate (with its chain) and its key: PKCS#8, PKCS#1 or SEC1.
@@ -161,7 +177,7 @@ impl AcceptorBuilder {
     ///
     /// As [`ConnectorBuilder::build`](crate::ConnectorBuilder::build); [`Error::InvalidInput`] without an identity.
     pub fn build(self) -> Result<TlsAcceptor> {
-        let Self { choices, identities, clients, revoked } = self;
+        let Self { choices, identities, clients, revoked, make_tickets } = self;
         choices.check_alpn()?;
         let provider = choices.provider();
         if identities.is_empty() {
@@ -183,6 +199,9 @@ impl AcceptorBuilder {
         let mut config = builder.with_cert_resolver(Arc::new(ByName::new(identities)));
         config.alpn_protocols = choices.alpn;
         config.ignore_client_order = choices.prefer_chacha20;
+        if let Some(make_tickets) = make_tickets {
+            config.ticketer = make_tickets()?;
+        }
         Ok(TlsAcceptor { config: Arc::new(config), suppress_ragged_eofs: choices.suppress_ragged_eofs })
     }
 }

@@ -65,7 +65,8 @@ impl StartTls<'_> {
     async fn start(self) -> Result<()> {
         let connection = self.connection;
         let (side, timeouts) = self.prepare()?;
-        connection.start_tls(side, timeouts).await
+        let done = connection.start_tls(side, timeouts).await;
+        done.map_err(|error| error.with_peer(connection.info().host.as_deref()))
     }
 }
 

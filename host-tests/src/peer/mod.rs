@@ -5,6 +5,7 @@
 
 mod black_hole;
 mod listener;
+mod program;
 mod python;
 
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 pub use black_hole::BlackHole;
 pub use listener::Listener;
-pub use python::{Python, PythonStatus};
+pub use program::{Program, ProgramStatus};
+pub use python::Python;
 
 /// One connection, seen from outside the guest.
 #[derive(Debug)]

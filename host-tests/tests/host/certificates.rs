@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, RevokedCertParams, date_time_ymd,
 };
 
 pub(crate) use crate::support::Folder;
@@ -53,6 +53,32 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Identity { chain: certificate.pem(), key: key.serialize_pem() }
     }
+
+    /// A list that revokes the certificates with these serial numbers, in PEM.
+    pub(crate) fn revoke(&self, serial_numbers: &[u64]) -> String {
+        let revoked = |&number: &u64| RevokedCertParams {
+            serial_number: number.into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 2),
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serial_numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.0).and_then(|list| list.pem()).expect("a revocation list")
+    }
+}
+
+/// A certificate that nobody else has issued.
+pub(crate) fn self_signed(names: &[&str]) -> Identity {
+    let key = KeyKind::Ecdsa.generate();
+    let certificate = params(names).self_signed(&key).expect("a certificate");
+    Identity { chain: certificate.pem(), key: key.serialize_pem() }
 }
 
 fn params(names: &[&str]) -> CertificateParams {
@@ -64,17 +90,16 @@ impl KeyKind {
     fn generate(self) -> KeyPair {
         let key = match self {
             KeyKind::Ecdsa => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
-            KeyKind::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
-            KeyKind::Rsa => KeyPair::from_pem(&rsa_key()),
+            KeyKind::Ed25519 => KeyPair::from_pem(&key_by_openssl(&["ED25519"])),
+            KeyKind::Rsa => KeyPair::from_pem(&key_by_openssl(&["RSA", "-pkeyopt", "rsa_keygen_bits:2048"])),
         };
         key.expect("a key")
     }
 }
 
-/// ring signs with RSA, but makes no keys for it.
-fn rsa_key() -> String {
-    let made =
-        Command::new("openssl").args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]).output();
+/// ring makes no keys of RSA, and those of Ed25519 in a newer format than OpenSSL 3.0 reads.
+fn key_by_openssl(algorithm: &[&str]) -> String {
+    let made = Command::new("openssl").args(["genpkey", "-algorithm"]).args(algorithm).output();
     let made = made.expect("openssl runs: install it (Debian and Ubuntu: apt install openssl)");
     assert!(made.status.success(), "openssl genpkey: {}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8(made.stdout).expect("PEM is text")

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use wasi_streams_host::peer::{Listener, Peer, Python};
+use wasi_streams_host::peer::{Listener, Peer, Program, Python};
 use wasi_streams_host::{Guest, Running, block_on};
 
 use crate::certificates::{Authority, Folder, Identity, KeyKind};
@@ -185,7 +185,10 @@ fn http_headers_tells_a_plain_port_from_tls_and_the_other_way_round() -> Result<
         let (outcome, peer) = tokio::join!(guest, peer);
         peer?;
         let outcome = outcome?;
-        assert!(complaint(&outcome).contains(&format!("{url}: the peer spoke something that is not TLS")), "{outcome}");
+        assert!(
+            complaint(&outcome).contains(&format!("{url}: 127.0.0.1: the peer spoke something that is not TLS")),
+            "{outcome}"
+        );
 
         let (server, url) = https_server(&files).await?;
         let url = url.replacen("https:", "http:", 1);
@@ -382,7 +385,7 @@ fn starttls_client(files: &Folder, server: SocketAddr, options: &[&str]) -> Gues
 }
 
 /// Python's HTTP server with the certificate `server.pem`, and the URL of its page.
-async fn https_server(files: &Folder) -> Result<(Python, String)> {
+async fn https_server(files: &Folder) -> Result<(Program, String)> {
     let file = |name| files.path().join(name).display().to_string();
     let mut server = Python::run(HTTP_SERVER, ["127.0.0.1".to_owned(), file("server.pem"), file("server.key")])?;
     let address = address(&server.wait_line("Serving on ").await?)?;

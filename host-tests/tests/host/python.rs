@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use wasi_streams_host::peer::{Peer, Python};
+use wasi_streams_host::peer::{Peer, Program, Python};
 use wasi_streams_host::{Guest, Running, block_on};
 
 #[test]
@@ -182,7 +182,7 @@ fn host_and_port(address: SocketAddr) -> [String; 4] {
 }
 
 /// The three lines that Python's server prints about a connection.
-async fn connection_lines(server: &mut Python) -> Result<Vec<String>> {
+async fn connection_lines(server: &mut Program) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for _ in 0..3 {
         lines.push(server.wait_line("").await?);
@@ -208,7 +208,7 @@ fn without_date(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with("HTTP header> Date: ")).collect::<Vec<_>>().join("\n")
 }
 
-async fn ended_well(server: Python) -> Result<()> {
+async fn ended_well(server: Program) -> Result<()> {
     let status = server.finish().await?;
     ensure!(status.code == Some(0) && status.stderr.is_empty(), "{status}");
     Ok(())
