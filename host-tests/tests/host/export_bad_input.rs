@@ -8,9 +8,11 @@ use wasi_streams_host::peer::{BlackHole, Listener, Peer};
 use wasi_streams_host::{Guest, block_on};
 
 use crate::export_support::{
-    ErrorKind, Interest, Pair, any_ready, call, drop_all, expect_error, listen, net, pair, pair_with, settle,
+    ErrorKind, Interest, Pair, any_ready, call, client_config, drop_all, expect_error, listen, net, pair, pair_with,
+    server_config, settle, tls_options,
 };
 use crate::support::{heavy, pattern};
+use crate::tls_support::{NAME, Pki};
 
 /// So many handles are kept for pollables that outlive them: `KEPT` of the library.
 const KEPT: usize = 256;
@@ -140,6 +142,30 @@ fn thousands_of_connections_leave_nothing_but_a_bounded_number_of_handles() -> R
             }
         }
         serving.abort();
+        Ok(())
+    })
+}
+
+#[test]
+fn options_and_configurations_may_go_before_what_was_made_with_them() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let config = server_config(&mut net, &pki).await?;
+        let options = call!(net.listen_options.call_constructor());
+        call!(net.listen_options.call_set_tls(options, config));
+        net.drop_resource(config).await?;
+        let (server, address) = listen(&mut net, Some(options)).await?;
+        net.drop_resource(options).await?;
+        let config = client_config(&mut net, &pki).await?;
+        let options = tls_options(&mut net, config, Some(NAME)).await?;
+        net.drop_resource(config).await?;
+        let connecting = call!(net.call_start_connect("127.0.0.1", address.port(), Some(options)))?;
+        net.drop_resource(options).await?;
+        let (_, writer) = call!(net.connecting.call_finish(connecting))?;
+        call!(net.writer.call_write(writer, b"hello\n"))?;
+        let (reader, _) = call!(net.server.call_accept(server))?;
+        assert_eq!(call!(net.reader.call_read_line(reader))?, b"hello\n");
         Ok(())
     })
 }

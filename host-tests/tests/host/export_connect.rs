@@ -133,8 +133,8 @@ fn keep_alive_is_turned_on() -> Result<()> {
         call!(net.connect_options.call_set_keep_alive(options, Some(600), Some(60), Some(3)));
         let plain = pair_with(&mut net, &listener, None).await?;
         let kept = pair_with(&mut net, &listener, Some(options)).await?;
-        assert!(!has_keep_alive_timer(plain.peer.peer_addr()?)?);
-        assert!(has_keep_alive_timer(kept.peer.peer_addr()?)?);
+        assert!(!has_keep_alive_timer(&plain.peer)?);
+        assert!(has_keep_alive_timer(&kept.peer)?);
         Ok(())
     })
 }
@@ -295,11 +295,13 @@ fn socket_address(address: connections::Address) -> SocketAddr {
     SocketAddr::new(address.host.parse().expect("an IP address as text"), address.port)
 }
 
-/// Whether the system has a keep-alive timer for the connection with this local address.
-fn has_keep_alive_timer(local: SocketAddr) -> Result<bool> {
-    let port = format!(":{:04X} ", local.port());
+/// Whether the system has a keep-alive timer for the component's side of this connection.
+fn has_keep_alive_timer(peer: &Peer) -> Result<bool> {
+    let (local, remote) = (format!(":{:04X}", peer.peer_addr()?.port()), format!(":{:04X}", peer.local_addr()?.port()));
     let table = std::fs::read_to_string("/proc/net/tcp")?;
-    let row = |line: &&str| line.split_once(": ").is_some_and(|(_, rest)| rest[8..].starts_with(&port));
-    let line = table.lines().find(row).context("the system knows the connection")?;
-    Ok(line.split_whitespace().nth(5).is_some_and(|timer| timer.starts_with("02:")))
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&local) && row[2].ends_with(&remote) && row[3] == ESTABLISHED);
+    Ok(row.context("the system knows the connection")?[5].starts_with("02:"))
 }
+
+const ESTABLISHED: &str = "01";

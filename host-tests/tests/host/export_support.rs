@@ -207,3 +207,29 @@ pub(crate) async fn tls_options(net: &mut Exported, config: ResourceAny, name: O
     call!(net.connect_options.call_set_tls(options, config, name));
     Ok(options)
 }
+
+/// Ends the handshakes of a connection whose both ends are the component's. Who polls drives only what it polls for, so that is both.
+pub(crate) async fn shake_hands(
+    net: &mut Exported,
+    form: Form,
+    ends: [ResourceAny; 2],
+) -> Result<[Result<(), Error>; 2]> {
+    loop {
+        let mut pollables = Vec::new();
+        for end in ends {
+            if form == Form::Polling && matches!(call!(net.writer.call_try_handshake(end)), Ok(false)) {
+                pollables.extend(call!(net.writer.call_subscribe(end)));
+            }
+        }
+        if pollables.is_empty() {
+            break;
+        }
+        net.poll(&pollables).await?;
+        drop_all(net, pollables)?;
+    }
+    let [first, second] = ends;
+    Ok([
+        perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(first)),
+        perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(second)),
+    ])
+}

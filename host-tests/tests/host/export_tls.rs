@@ -13,9 +13,9 @@ use wasmtime::component::ResourceAny;
 use crate::certificates::KeyKind;
 use crate::export_support::{
     ErrorKind, FORMS, Form, any_ready, call, client_config, drop_all, expect_error, listen, net, perform,
-    server_config, settle, tls_options,
+    server_config, settle, shake_hands, tls_options,
 };
-use crate::tls_support::{NAME, Pki};
+use crate::tls_support::{NAME, Pki, serving};
 
 #[test]
 fn a_client_speaks_tls_with_openssl_in_every_form() -> Result<()> {
@@ -166,7 +166,7 @@ fn failed_handshakes_are_counted_and_one_that_stalls_delays_nobody() -> Result<(
 fn client_certificates_are_asked_for_and_shown() -> Result<()> {
     block_on(async {
         let pki = Pki::new();
-        pki.issue("client", &["client.test"], KeyKind::Ed25519, |_| {});
+        pki.issue("client", &["client.test"], KeyKind::Ed25519, |params| params.serial_number = Some(77_u64.into()));
         let mut net = net().await?;
         let (chain, key) = (pki.read("client.pem")?, pki.read("client.key")?);
         let (ca, shows, hides) =
@@ -191,6 +191,16 @@ fn client_certificates_are_asked_for_and_shown() -> Result<()> {
                 let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
                 assert_eq!((tls.verified, tls.peer_certificates.len()), (shown, usize::from(shown)));
             }
+            // One that was revoked is as good as none, or worse.
+            let (revoked, list) = (server_config(&mut net, &pki).await?, pki.authority.revoke(&[77]));
+            call!(net.tls_server_config.call_set_client_roots_pem(revoked, &ca, required));
+            call!(net.tls_server_config.call_add_revocation_lists_pem(revoked, &list));
+            let (refusing, at) = listen_tls(&mut net, revoked).await?;
+            let options = tls_options(&mut net, shows, Some(NAME)).await?;
+            let (reader, _writer) = connect(&mut net, Form::Blocking, at, options).await?;
+            let error = expect_error(call!(net.reader.call_read(reader, 1)));
+            assert!(matches!(error.detail, Some(connections::ErrorDetail::Alert(44))), "{error:?}");
+            assert_eq!(call!(net.server.call_failed_handshakes(refusing)), 1);
             // A real one, too.
             let (chain, key) = (pki.path("client.pem"), pki.path("client.key"));
             let client = pki.s_client(address, &["-quiet", "-cert", &chain, "-key", &key])?;
@@ -199,6 +209,28 @@ fn client_certificates_are_asked_for_and_shown() -> Result<()> {
             let certificate = call!(net.call_parse_certificate(&tls.peer_certificates[0]))?;
             assert_eq!(certificate.subject_alt_names, ["DNS:client.test"]);
             echo(&mut net, Form::Blocking, reader, writer, client).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_goodbye_that_is_not_answered_is_waited_for_as_long_as_is_said() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let config = client_config(&mut net, &pki).await?;
+        let options = tls_options(&mut net, config, Some(NAME)).await?;
+        call!(net.connect_options.call_set_tls_shutdown_timeout(options, 100));
+        for form in FORMS {
+            let mut silent = pki.python(include_str!("../../peers/tls_endings.py"), &["silent"])?;
+            let address = serving(&silent.wait_line("Serving on ").await?)?;
+            let (_, writer) = connect(&mut net, form, address, options).await?;
+            call!(net.writer.call_close(writer));
+            // By default it would be as long as any call here may take.
+            let closed = perform!(form, net.writer: call_wait_closed | call_try_wait_closed as Closed(writer));
+            assert_eq!(expect_error(closed).kind, ErrorKind::TimedOut, "{form:?}");
+            silent.finish().await?;
         }
         Ok(())
     })
@@ -267,8 +299,9 @@ fn both_ends_of_an_upgrade_can_be_ours() -> Result<()> {
             let pollables = call!(net.reader.call_subscribe(theirs));
             call!(net.writer.call_start_tls_server(accepted, as_server))?;
             call!(net.writer.call_start_tls_client(writer, as_client, Some(NAME)))?;
-            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
-            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(accepted))?;
+            for done in shake_hands(&mut net, form, [writer, accepted]).await? {
+                done?;
+            }
             drop_all(&mut net, pollables)?;
             call!(net.writer.call_write(writer, b"ping\n"))?;
             let read = perform!(form, net.reader: call_read_line | call_try_read_line as Readable(reader))?;

@@ -11,7 +11,8 @@ use wasmtime::component::ResourceAny;
 
 use crate::certificates::{Authority, KeyKind, self_signed};
 use crate::export_support::{
-    Error, ErrorKind, FORMS, call, client_config, expect_error, listen, net, pair, perform, server_config, tls_options,
+    Error, ErrorKind, FORMS, call, client_config, expect_error, listen, net, pair, perform, server_config, shake_hands,
+    tls_options,
 };
 use crate::tls_support::{NAME, Pki};
 
@@ -140,6 +141,8 @@ fn upgrades_fail_by_kind_and_the_same_way_from_then_on() -> Result<()> {
             assert_eq!(nameless.kind, ErrorKind::InvalidArgument, "{form:?}");
             call!(net.writer.call_start_tls_server(accepted, as_server))?;
             call!(net.writer.call_start_tls_client(writer, as_client, Some(NAME)))?;
+            let [failed, _] = shake_hands(&mut net, form, [accepted, writer]).await?;
+            assert_eq!(expect_error(failed).kind, ErrorKind::TlsNoCertificate, "{form:?}");
             for _ in 0..2 {
                 let failed = perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(accepted));
                 assert_eq!(expect_error(failed).kind, ErrorKind::TlsNoCertificate, "{form:?}");
