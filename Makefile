@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 GUEST := wasi-streams
+COMPOSE := wasi-streams-compose
 HOST := wasi-streams-host
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
@@ -22,13 +23,16 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
+.PHONY: help setup compose-setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
 
 setup: ## check the tools, install the compile target and what else is missing
 	@PYTHON=$(PYTHON) tools/setup.sh
+
+compose-setup: setup ## install the compilers of other languages to components, below target/tools
+	@PYTHON=$(PYTHON) tools/compose-setup.sh
 
 components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
@@ -62,6 +66,7 @@ test-native: ## tests that need no WebAssembly: the library on its simulated net
 	cargo test --locked -p $(GUEST) --lib --tests
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
+	cargo test --locked -p $(COMPOSE)
 
 test-wasm: components ## tests of the components under wasmtime
 	$(say) 'test-wasm'
@@ -93,6 +98,10 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
+	$(say) 'lint: clippy, tools'
+	cargo clippy --locked -p $(COMPOSE) --all-targets -- -D warnings
+	$(say) 'lint: WIT dependencies'
+	@$(PYTHON) tools/wit_deps.py --check
 	$(say) 'lint: dependencies'
 	@tools/deny.sh
 
