@@ -1,5 +1,6 @@
 //! Components that export `wasi-streams:net/connections`, called by a test as a component in another language calls them.
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -55,6 +56,35 @@ impl Guest {
         let provider =
             provider.map_err(anyhow::Error::from).context("it does not export wasi-streams:net/connections")?;
         Ok(Exported { store, provider, ends, _ticking: Ticking::start() })
+    }
+}
+
+impl Guest {
+    /// The same on a host that calls `wait` of the component again whenever the component polls, which no composition of components can
+    /// do. Gives what that is answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`export`](Guest::export).
+    pub async fn export_reentered(self) -> Result<(Exported, Arc<Mutex<Vec<String>>>)> {
+        let (mut store, component, ends) = self.prepare().await?;
+        let again: Arc<OnceLock<connections::Guest>> = Arc::default();
+        let answers: Arc<Mutex<Vec<String>>> = Arc::default();
+        let mut linker = linker().map_err(anyhow::Error::from)?.clone();
+        let (called, noted) = (Arc::clone(&again), Arc::clone(&answers));
+        linker.instance(POLL)?.func_wrap_async("poll", move |mut store, (pollables,): (Vec<Held>,)| {
+            let (called, noted) = (Arc::clone(&called), Arc::clone(&noted));
+            Box::new(async move {
+                if let Some(interface) = called.get() {
+                    let answer = interface.call_wait(&mut store, &[], Some(0)).await;
+                    noted.lock().expect("noting does not panic").push(format!("{answer:?}"));
+                }
+                Ok((store.data_mut().table.poll(pollables).await?,))
+            })
+        })?;
+        let provider = bindings::Provider::instantiate_async(&mut store, &component, &linker).await?;
+        let _ = again.set(provider.wasi_streams_net_connections().clone());
+        Ok((Exported { store, provider, ends, _ticking: Ticking::start() }, answers))
     }
 }
 
@@ -147,4 +177,6 @@ impl Pollable for Timer {
     }
 }
 
+/// The interface by which components poll, as `linker` has it.
+const POLL: &str = "wasi:io/poll@0.2.12";
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use wasi_streams_host::{Guest, Policy, block_on};
 use wasmtime::component::ResourceAny;
 
 use crate::export_support::{
-    ErrorKind, FORMS, Interest, any_ready, call, drop_all, expect_error, net, perform, settle,
+    ErrorKind, FORMS, Interest, any_ready, call, drop_all, expect_error, listen, net, perform, settle,
 };
 use crate::loopback::{V4, V6};
 
@@ -242,12 +242,6 @@ fn a_server_closed_before_its_pollables_keeps_nobody_waiting_nor_its_place() -> 
         drop_all(&mut net, pollables)?;
         Ok(())
     })
-}
-
-/// A server on a free port of 127.0.0.1.
-async fn listen(net: &mut Exported, options: Option<ResourceAny>) -> Result<(ResourceAny, SocketAddr)> {
-    let server = call!(net.call_listen(&["127.0.0.1".to_owned()], 0, options))?;
-    Ok((server, addresses(net, server).await?[0]))
 }
 
 async fn addresses(net: &mut Exported, server: ResourceAny) -> Result<Vec<SocketAddr>> {

@@ -1,5 +1,6 @@
 //! How tests call the exported interface: as a component in another language does, one function after another.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use anyhow::Result;
@@ -8,6 +9,8 @@ use wasi_streams_host::Guest;
 use wasi_streams_host::exported::{Exported, Held, connections};
 use wasi_streams_host::peer::{Listener, Peer};
 use wasmtime::component::ResourceAny;
+
+use crate::tls_support::Pki;
 
 pub(crate) use connections::{Error, ErrorKind, Interest};
 
@@ -173,4 +176,34 @@ pub(crate) async fn settle(net: &mut Exported) -> Result<()> {
     let nothing = call!(net.call_wait(&[], Some(100)))?;
     assert!(nothing.is_empty());
     Ok(())
+}
+
+/// A server on a free port of 127.0.0.1.
+pub(crate) async fn listen(net: &mut Exported, options: Option<ResourceAny>) -> Result<(ResourceAny, SocketAddr)> {
+    let server = call!(net.call_listen(&["127.0.0.1".to_owned()], 0, options))?;
+    let address = call!(net.server.call_local_addresses(server)).remove(0);
+    Ok((server, SocketAddr::new(address.host.parse()?, address.port)))
+}
+
+/// How a client does TLS that trusts the authority.
+pub(crate) async fn client_config(net: &mut Exported, pki: &Pki) -> Result<ResourceAny> {
+    let config = call!(net.tls_client_config.call_constructor());
+    let roots = pki.authority.pem();
+    call!(net.tls_client_config.call_add_roots_pem(config, &roots));
+    Ok(config)
+}
+
+/// How a server does TLS with the certificate of `server`.
+pub(crate) async fn server_config(net: &mut Exported, pki: &Pki) -> Result<ResourceAny> {
+    let config = call!(net.tls_server_config.call_constructor());
+    let (chain, key) = (pki.read("server.pem")?, pki.read("server.key")?);
+    call!(net.tls_server_config.call_add_identity_pem(config, &chain, &key));
+    Ok(config)
+}
+
+/// The options of a connection that speaks TLS.
+pub(crate) async fn tls_options(net: &mut Exported, config: ResourceAny, name: Option<&str>) -> Result<ResourceAny> {
+    let options = call!(net.connect_options.call_constructor());
+    call!(net.connect_options.call_set_tls(options, config, name));
+    Ok(options)
 }

@@ -56,6 +56,11 @@ impl Pki {
         self.folder.write(file, contents);
     }
 
+    /// What is in a file.
+    pub(crate) fn read(&self, file: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(self.path(file))?)
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -1,0 +1,361 @@
+//! The exported interface: TLS in both roles, from the beginning and in the middle of a connection, against OpenSSL and against
+//! itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use wasi_streams_host::block_on;
+use wasi_streams_host::exported::{Exported, connections};
+use wasi_streams_host::peer::{Peer, Program};
+use wasmtime::component::ResourceAny;
+
+use crate::certificates::KeyKind;
+use crate::export_support::{
+    ErrorKind, FORMS, Form, any_ready, call, client_config, drop_all, expect_error, listen, net, perform,
+    server_config, settle, tls_options,
+};
+use crate::tls_support::{NAME, Pki};
+
+#[test]
+fn a_client_speaks_tls_with_openssl_in_every_form() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let (_server, address) = pki.s_server(&["-alpn", "one,two"]).await?;
+        let mut net = net().await?;
+        let config = client_config(&mut net, &pki).await?;
+        call!(net.tls_client_config.call_set_alpn(config, &[b"three".to_vec(), b"two".to_vec()]));
+        let options = tls_options(&mut net, config, Some(NAME)).await?;
+        for (number, form) in FORMS.into_iter().enumerate() {
+            let (reader, writer) = connect(&mut net, form, address, options).await?;
+            let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+            assert_eq!(tls.version, connections::TlsVersion::Tls13);
+            assert_eq!((tls.cipher.as_str(), tls.secret_bits), ("TLS_CHACHA20_POLY1305_SHA256", 256));
+            assert_eq!(tls.alpn.as_deref(), Some(&b"two"[..]));
+            assert_eq!((tls.server_name, tls.verified, tls.truncated), (None, true, false));
+            assert_eq!(tls.resumed, number > 0, "connections of one configuration resume each other's sessions");
+            let certificate = call!(net.call_parse_certificate(&tls.peer_certificates[0]))?;
+            assert_eq!(certificate.subject, format!("CN={NAME}"));
+            assert_eq!(certificate.issuer, "CN=the authority");
+            assert_eq!(certificate.subject_alt_names, [format!("DNS:{NAME}")]);
+            assert!(certificate.not_before < certificate.not_after && !certificate.serial_number.is_empty());
+            reverse(&mut net, form, reader, writer).await?;
+            // TLS has no half.
+            assert!(!call!(net.writer.call_can_write_eof(writer)));
+            assert_eq!(expect_error(call!(net.writer.call_write_eof(writer))).kind, ErrorKind::Unsupported);
+            call!(net.writer.call_close(writer));
+            perform!(form, net.writer: call_wait_closed | call_try_wait_closed as Closed(writer))?;
+            assert!(call!(net.writer.call_tls(writer)).is_some(), "it stays known");
+        }
+        let error = expect_error(call!(net.call_parse_certificate(b"no certificate")));
+        assert_eq!(error.kind, ErrorKind::InvalidArgument);
+        Ok(())
+    })
+}
+
+#[test]
+fn versions_and_suites_are_those_chosen() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let (_server, address) = pki.s_server(&[]).await?;
+        let mut net = net().await?;
+        for (version, prefer, suite) in [
+            (connections::TlsVersion::Tls12, true, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
+            (connections::TlsVersion::Tls12, false, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+            (connections::TlsVersion::Tls13, true, "TLS_CHACHA20_POLY1305_SHA256"),
+            (connections::TlsVersion::Tls13, false, "TLS_AES_256_GCM_SHA384"),
+        ] {
+            // As the client of OpenSSL's server, and as the server of its client, which takes what the server prefers.
+            let config = client_config(&mut net, &pki).await?;
+            call!(net.tls_client_config.call_set_minimum_version(config, version));
+            call!(net.tls_client_config.call_set_maximum_version(config, version));
+            call!(net.tls_client_config.call_set_prefer_chacha20(config, prefer));
+            let options = tls_options(&mut net, config, Some(NAME)).await?;
+            let (_, writer) = connect(&mut net, Form::Blocking, address, options).await?;
+            let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+            assert_eq!((tls.version, tls.cipher.as_str()), (version, suite));
+
+            let config = server_config(&mut net, &pki).await?;
+            call!(net.tls_server_config.call_set_minimum_version(config, version));
+            call!(net.tls_server_config.call_set_maximum_version(config, version));
+            call!(net.tls_server_config.call_set_prefer_chacha20(config, prefer));
+            let (server, address) = listen_tls(&mut net, config).await?;
+            let _client = pki.s_client(address, &[])?;
+            let (_, writer) = call!(net.server.call_accept(server))?;
+            let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+            assert_eq!(tls.version, version);
+            assert_eq!(tls.cipher.contains("CHACHA20"), prefer, "{}", tls.cipher);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_server_speaks_tls_with_openssl_in_every_form() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        pki.issue("other", &["other.test"], KeyKind::Ecdsa, |_| {});
+        let mut net = net().await?;
+        let config = server_config(&mut net, &pki).await?;
+        let (chain, key) = (pki.read("other.pem")?, pki.read("other.key")?);
+        call!(net.tls_server_config.call_add_identity_pem(config, &chain, &key));
+        call!(net.tls_server_config.call_set_alpn(config, &[b"two".to_vec()]));
+        let (server, address) = listen_tls(&mut net, config).await?;
+        for form in FORMS {
+            for name in [NAME, "other.test"] {
+                // Each gets the certificate for the name that it asks for.
+                let named = ["-servername", name, "-verify_hostname", name, "-alpn", "one,two", "-quiet"];
+                let client = pki.s_client_to(address, &named)?;
+                let (reader, writer) = perform!(form, net.server: call_accept | call_try_accept as Acceptable(server))?;
+                let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+                assert_eq!(tls.server_name.as_deref(), Some(name));
+                assert_eq!((tls.alpn.as_deref(), tls.verified), (Some(&b"two"[..]), false));
+                assert!(tls.peer_certificates.is_empty());
+                echo(&mut net, form, reader, writer, client).await?;
+            }
+        }
+        assert_eq!(call!(net.server.call_failed_handshakes(server)), 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn failed_handshakes_are_counted_and_one_that_stalls_delays_nobody() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let config = server_config(&mut net, &pki).await?;
+        let (server, address) = listen_tls(&mut net, config).await?;
+        let mut silent = Peer::connect(address).await?;
+        let mut plain = Peer::connect(address).await?;
+        plain.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        for form in FORMS {
+            let client = pki.s_client(address, &["-quiet"])?;
+            let (reader, writer) = perform!(form, net.server: call_accept | call_try_accept as Acceptable(server))?;
+            echo(&mut net, form, reader, writer, client).await?;
+        }
+        assert_eq!(call!(net.server.call_failed_handshakes(server)), 1);
+        // Handshakes are driven by pollables, too, and wake nobody while nothing comes.
+        assert!(call!(net.server.call_try_accept(server))?.is_none());
+        let pollables = call!(net.server.call_subscribe(server));
+        assert!(!any_ready(&mut net, &pollables).await?);
+        drop_all(&mut net, pollables)?;
+        call!(net.server.call_close(server));
+        settle(&mut net).await?;
+        assert_eq!(silent.read_to_end().await?, b"", "it is dropped with the server");
+
+        let config = server_config(&mut net, &pki).await?;
+        let options = call!(net.listen_options.call_constructor());
+        call!(net.listen_options.call_set_tls(options, config));
+        call!(net.listen_options.call_set_tls_handshake_timeout(options, 100));
+        call!(net.listen_options.call_set_tls_shutdown_timeout(options, 100));
+        let (server, address) = listen(&mut net, Some(options)).await?;
+        let mut silent = Peer::connect(address).await?;
+        while call!(net.server.call_failed_handshakes(server)) == 0 {
+            call!(net.call_wait(&[], Some(10)))?;
+        }
+        assert_eq!(silent.read_to_end().await?, b"");
+        Ok(())
+    })
+}
+
+#[test]
+fn client_certificates_are_asked_for_and_shown() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        pki.issue("client", &["client.test"], KeyKind::Ed25519, |_| {});
+        let mut net = net().await?;
+        let (chain, key) = (pki.read("client.pem")?, pki.read("client.key")?);
+        let (ca, shows, hides) =
+            (pki.authority.pem(), client_config(&mut net, &pki).await?, client_config(&mut net, &pki).await?);
+        call!(net.tls_client_config.call_set_identity_pem(shows, &chain, &key));
+        for required in [true, false] {
+            let config = server_config(&mut net, &pki).await?;
+            call!(net.tls_server_config.call_set_client_roots_pem(config, &ca, required));
+            let (server, address) = listen_tls(&mut net, config).await?;
+            for (client, shown) in [(shows, true), (hides, false)] {
+                let options = tls_options(&mut net, client, Some(NAME)).await?;
+                let (reader, _writer) = connect(&mut net, Form::Blocking, address, options).await?;
+                if required && !shown {
+                    // Over TLS 1.3 a client learns that after its own handshake.
+                    let error = expect_error(call!(net.reader.call_read(reader, 1)));
+                    assert_eq!(error.kind, ErrorKind::TlsAlert);
+                    assert!(matches!(error.detail, Some(connections::ErrorDetail::Alert(116))), "{error:?}");
+                    assert_eq!(call!(net.server.call_failed_handshakes(server)), 1);
+                    continue;
+                }
+                let (_, writer) = call!(net.server.call_accept(server))?;
+                let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+                assert_eq!((tls.verified, tls.peer_certificates.len()), (shown, usize::from(shown)));
+            }
+            // A real one, too.
+            let (chain, key) = (pki.path("client.pem"), pki.path("client.key"));
+            let client = pki.s_client(address, &["-quiet", "-cert", &chain, "-key", &key])?;
+            let (reader, writer) = call!(net.server.call_accept(server))?;
+            let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+            let certificate = call!(net.call_parse_certificate(&tls.peer_certificates[0]))?;
+            assert_eq!(certificate.subject_alt_names, ["DNS:client.test"]);
+            echo(&mut net, Form::Blocking, reader, writer, client).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_connection_goes_over_to_tls_in_the_middle_in_both_roles_and_every_form() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let (as_client, as_server) = (client_config(&mut net, &pki).await?, server_config(&mut net, &pki).await?);
+        let (server, address) = listen(&mut net, None).await?;
+        let (_peer, address_of_s_server) = pki.s_server(&[]).await?;
+        for form in FORMS {
+            // OpenSSL's client asks for it, as mail programs do.
+            let client = pki.s_client(address, &["-starttls", "smtp", "-quiet"])?;
+            let (reader, writer) = call!(net.server.call_accept(server))?;
+            call!(net.writer.call_write(writer, b"220 hello\r\n"))?;
+            assert!(call!(net.reader.call_read_line(reader))?.starts_with(b"EHLO "));
+            call!(net.writer.call_write(writer, b"250 STARTTLS\r\n"))?;
+            assert_eq!(call!(net.reader.call_read_line(reader))?, b"STARTTLS\r\n");
+            call!(net.writer.call_write(writer, b"220 go\r\n"))?;
+            call!(net.writer.call_start_tls_server(writer, as_server))?;
+            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
+            assert!(call!(net.writer.call_tls(writer)).is_some());
+            echo(&mut net, form, reader, writer, client).await?;
+
+            // And OpenSSL's server, to which nothing was said before.
+            let port = address_of_s_server.port();
+            let (reader, writer) = call!(net.call_connect("127.0.0.1", port, None))?;
+            assert!(call!(net.writer.call_tls(writer)).is_none());
+            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
+            call!(net.writer.call_start_tls_client(writer, as_client, Some(NAME)))?;
+            let again = expect_error(call!(net.writer.call_start_tls_client(writer, as_client, Some(NAME))));
+            assert_eq!(again.kind, ErrorKind::InvalidState, "{form:?}: it is under way");
+            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
+            let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
+            assert!(tls.verified);
+            reverse(&mut net, form, reader, writer).await?;
+            let again = expect_error(call!(net.writer.call_start_tls_client(writer, as_client, Some(NAME))));
+            assert_eq!(again.kind, ErrorKind::InvalidState, "{form:?}: it is over TLS");
+            let again = expect_error(call!(net.writer.call_start_tls_server(writer, as_server)));
+            assert_eq!(again.kind, ErrorKind::InvalidState, "{form:?}: it is over TLS");
+            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
+            reverse(&mut net, form, reader, writer).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn both_ends_of_an_upgrade_can_be_ours() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let (as_client, as_server) = (client_config(&mut net, &pki).await?, server_config(&mut net, &pki).await?);
+        let (server, address) = listen(&mut net, None).await?;
+        for form in FORMS {
+            let (theirs, writer) = call!(net.call_connect("127.0.0.1", address.port(), None))?;
+            let (reader, accepted) = call!(net.server.call_accept(server))?;
+            // A reader that has said "not yet" meanwhile is none in the way.
+            assert!(call!(net.reader.call_try_read(theirs, 1))?.is_none());
+            let pollables = call!(net.reader.call_subscribe(theirs));
+            call!(net.writer.call_start_tls_server(accepted, as_server))?;
+            call!(net.writer.call_start_tls_client(writer, as_client, Some(NAME)))?;
+            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
+            perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(accepted))?;
+            drop_all(&mut net, pollables)?;
+            call!(net.writer.call_write(writer, b"ping\n"))?;
+            let read = perform!(form, net.reader: call_read_line | call_try_read_line as Readable(reader))?;
+            assert_eq!(read, b"ping\n", "{form:?}");
+            call!(net.writer.call_write(accepted, b"pong\n"))?;
+            let read = perform!(form, net.reader: call_read_line | call_try_read_line as Readable(theirs))?;
+            assert_eq!(read, b"pong\n", "{form:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_handshake_that_waits_wakes_nobody() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let config = client_config(&mut net, &pki).await?;
+        let listener = wasi_streams_host::peer::Listener::v4()?;
+        let (_, writer) = call!(net.call_connect("127.0.0.1", listener.port(), None))?;
+        let mut peer = listener.accept().await?;
+        call!(net.writer.call_start_tls_client(writer, config, Some(NAME)))?;
+        assert!(!call!(net.writer.call_try_handshake(writer))?);
+        let pollables = call!(net.writer.call_subscribe(writer));
+        assert!(!any_ready(&mut net, &pollables).await?);
+        // The peer's first bytes are what it waits for, whoever else is called meanwhile.
+        peer.write_all(&[0x16, 3, 3]).await?;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        settle(&mut net).await?;
+        assert!(any_ready(&mut net, &pollables).await?);
+        drop_all(&mut net, pollables)?;
+        assert!(!call!(net.writer.call_try_handshake(writer))?);
+        let before = net.snapshot().polls;
+        assert_eq!(call!(net.call_wait(&[crate::export_support::Interest::Handshaken(writer)], Some(300)))?, []);
+        assert!(net.snapshot().polls - before <= 8);
+        // Given up half-way.
+        net.drop_resource(writer).await?;
+        settle(&mut net).await?;
+        assert_eq!(peer.read_to_end().await?.first(), Some(&0x16));
+        Ok(())
+    })
+}
+
+/// Connects in this form.
+async fn connect(
+    net: &mut Exported,
+    form: Form,
+    address: SocketAddr,
+    options: ResourceAny,
+) -> Result<(ResourceAny, ResourceAny)> {
+    let connecting = call!(net.call_start_connect("127.0.0.1", address.port(), Some(options)))?;
+    Ok(perform!(form, net.connecting: call_finish | call_try_finish as Connected(connecting))?)
+}
+
+async fn listen_tls(net: &mut Exported, config: ResourceAny) -> Result<(ResourceAny, SocketAddr)> {
+    let options = call!(net.listen_options.call_constructor());
+    call!(net.listen_options.call_set_tls(options, config));
+    listen(net, Some(options)).await
+}
+
+/// A line that `openssl s_server -rev` sends back reversed.
+async fn reverse(net: &mut Exported, form: Form, reader: ResourceAny, writer: ResourceAny) -> Result<()> {
+    call!(net.writer.call_write(writer, b"hello\n"))?;
+    call!(net.writer.call_drain(writer))?;
+    let read = perform!(form, net.reader: call_read_line | call_try_read_line as Readable(reader))?;
+    assert_eq!(read, b"olleh\n", "{form:?}");
+    Ok(())
+}
+
+/// A line that `openssl s_client` gets back.
+async fn echo(
+    net: &mut Exported,
+    form: Form,
+    reader: ResourceAny,
+    writer: ResourceAny,
+    mut client: Program,
+) -> Result<()> {
+    client.write_stdin(b"hello\n").await?;
+    let read = perform!(form, net.reader: call_read_line | call_try_read_line as Readable(reader))?;
+    assert_eq!(read, b"hello\n", "{form:?}");
+    call!(net.writer.call_write(writer, &read))?;
+    call!(net.writer.call_close(writer));
+    let closing = async {
+        perform!(form, net.writer: call_wait_closed | call_try_wait_closed as Closed(writer))?;
+        anyhow::Ok(())
+    };
+    let hearing = async {
+        client.wait_line("hello").await?;
+        client.close_stdin();
+        client.finish().await
+    };
+    let (closed, heard) = tokio::join!(closing, hearing);
+    closed?;
+    heard?;
+    Ok(())
+}
