@@ -292,6 +292,7 @@ pub(super) fn server_upgrade(config: &ServerConfig) -> Result<Upgrade, wit::Erro
 
 /// Checks the arguments and starts the handshake, in a task of its own.
 pub(super) fn start(writer: Rc<StreamWriter>, upgrade: Upgrade) -> Result<JoinHandle<Result<()>>, wit::Error> {
+    writer.connection().check_upgrade()?;
     let begin = move |writer: &Rc<StreamWriter>| {
         let start = crate::tls::StartTls::new(writer.connection(), upgrade.role);
         match upgrade.server_name {

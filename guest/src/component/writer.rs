@@ -5,8 +5,13 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use super::convert::{address, error, size};
+<<<<<<< HEAD
 use super::{Pollable, raw, tls, wit};
 use crate::error::Result;
+=======
+use super::{raw, tls, wit};
+use crate::error::{Error, Result};
+>>>>>>> export-tests
 use crate::rt::JoinHandle;
 use crate::rt::calls::{self, LocalFuture};
 use crate::writer::StreamWriter;
@@ -15,6 +20,8 @@ use crate::writer::StreamWriter;
 pub struct Writer {
     writer: Rc<StreamWriter>,
     upgrade: RefCell<Option<JoinHandle<Result<()>>>>,
+    /// Why the last upgrade has failed.
+    failure: RefCell<Option<Error>>,
     /// What said "not yet" last.
     not_yet: Cell<Option<Awaited>>,
 }
@@ -31,7 +38,12 @@ type Answer<T> = Result<T, wit::Error>;
 
 impl Writer {
     pub(super) fn new(writer: StreamWriter) -> Self {
-        Self { writer: Rc::new(writer), upgrade: RefCell::new(None), not_yet: Cell::new(None) }
+        Self {
+            writer: Rc::new(writer),
+            upgrade: RefCell::new(None),
+            failure: RefCell::new(None),
+            not_yet: Cell::new(None),
+        }
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -83,10 +95,11 @@ impl Writer {
 
     fn finish_upgrade(&self) -> Answer<()> {
         self.reclaim();
-        match self.upgrade.take() {
-            Some(task) => block(Box::pin(async { task.await? })),
-            None => Ok(()),
+        if let Some(task) = self.upgrade.take() {
+            let done = calls::block_on(Box::pin(async { task.await? }))?;
+            *self.failure.borrow_mut() = done.err();
         }
+        Ok(self.failure.borrow().clone().map_or(Ok(()), Err)?)
     }
 }
 

@@ -17,19 +17,26 @@ impl Connection {
         self.info.tls.as_ref().or_else(|| self.upgraded.get())
     }
 
-    /// Does the handshake on this connection and goes on over TLS. What the peer sent already goes to a server's engine, and is
-    /// an error for a client: it may have been injected (U08, U09).
-    pub(crate) async fn start_tls(self: &Rc<Self>, mut side: Side, timeouts: Timeouts) -> Result<()> {
+    /// Whether TLS can be started at all.
+    pub(crate) fn check_upgrade(&self) -> Result<()> {
         if self.tls().is_some() {
             return Err(Error::Busy("this connection speaks TLS already".into())); // U12
         }
         if self.state.borrow().fin != Fin::None {
             return Err(Error::WriteAfterEof("start_tls")); // U11
         }
-        self.drain().await?; // U02
         if self.state.borrow().upgrading {
             return Err(Error::Busy("TLS is being started on this connection".into()));
         }
+        Ok(())
+    }
+
+    /// Does the handshake on this connection and goes on over TLS. What the peer sent already goes to a server's engine, and is
+    /// an error for a client: it may have been injected (U08, U09).
+    pub(crate) async fn start_tls(self: &Rc<Self>, mut side: Side, timeouts: Timeouts) -> Result<()> {
+        self.check_upgrade()?;
+        self.drain().await?; // U02
+        self.check_upgrade()?; // another may have been first
         let upgrade = Upgrade::begin(self);
         poll_fn(|cx| self.poll_flushed(cx)).await?;
         let (link, received) = upgrade.take()?;

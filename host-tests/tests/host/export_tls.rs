@@ -74,6 +74,9 @@ fn versions_and_suites_are_those_chosen() -> Result<()> {
             let (_, writer) = connect(&mut net, Form::Blocking, address, options).await?;
             let tls = call!(net.writer.call_tls(writer)).context("it is TLS")?;
             assert_eq!((tls.version, tls.cipher.as_str()), (version, suite));
+            // OpenSSL's server talks to one at a time.
+            call!(net.writer.call_close(writer));
+            call!(net.writer.call_wait_closed(writer))?;
 
             let config = server_config(&mut net, &pki).await?;
             call!(net.tls_server_config.call_set_minimum_version(config, version));
@@ -241,6 +244,9 @@ fn a_connection_goes_over_to_tls_in_the_middle_in_both_roles_and_every_form() ->
             assert_eq!(again.kind, ErrorKind::InvalidState, "{form:?}: it is over TLS");
             perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer))?;
             reverse(&mut net, form, reader, writer).await?;
+            // OpenSSL's server talks to one at a time.
+            call!(net.writer.call_close(writer));
+            perform!(form, net.writer: call_wait_closed | call_try_wait_closed as Closed(writer))?;
         }
         Ok(())
     })

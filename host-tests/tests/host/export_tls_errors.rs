@@ -195,8 +195,12 @@ fn an_end_without_goodbye_is_an_end_or_an_error_as_is_asked_for() -> Result<()> 
         let options = call!(net.listen_options.call_constructor());
         call!(net.listen_options.call_set_tls(options, config));
         let (server, address) = listen(&mut net, Some(options)).await?;
-        let client = pki.s_client(address, &["-quiet"])?;
-        let (reader, _writer) = call!(net.server.call_accept(server))?;
+        let mut client = pki.s_client(address, &["-quiet"])?;
+        let (reader, writer) = call!(net.server.call_accept(server))?;
+        // Once it has read everything, its end is no reset.
+        call!(net.writer.call_write(writer, b"hello\n"))?;
+        call!(net.writer.call_drain(writer))?;
+        client.wait_line("hello").await?;
         client.kill().await?;
         assert_eq!(expect_error(call!(net.reader.call_read(reader, 1))).kind, ErrorKind::TlsTruncated);
         Ok(())
