@@ -5,13 +5,8 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use super::convert::{address, error, size};
-<<<<<<< HEAD
 use super::{Pollable, raw, tls, wit};
-use crate::error::Result;
-=======
-use super::{raw, tls, wit};
 use crate::error::{Error, Result};
->>>>>>> export-tests
 use crate::rt::JoinHandle;
 use crate::rt::calls::{self, LocalFuture};
 use crate::writer::StreamWriter;
