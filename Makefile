@@ -2,10 +2,14 @@
 
 PYTHON ?= python3
 GUEST := wasi-streams
+COMPOSE := wasi-streams-compose
 HOST := wasi-streams-host
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
+# What exports the library to other languages, and who imports it.
+EXPORT := wasi-streams-component
+CONSUMERS := wasi-streams-compose-rust
 WASM := --target wasm32-wasip2
 COMPONENT := $(WASM) --profile component
 
@@ -22,13 +26,16 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
+.PHONY: help setup compose-setup components demo compose readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
 
 setup: ## check the tools, install the compile target and what else is missing
 	@PYTHON=$(PYTHON) tools/setup.sh
+
+compose-setup: setup ## install the compilers of other languages to components, below target/tools
+	@PYTHON=$(PYTHON) tools/compose-setup.sh
 
 components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
@@ -40,6 +47,12 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
+compose: components ## run the programs that use the library by composition, against real peers
+	$(say) 'compose'
+	cargo build --locked -p $(COMPOSE)
+	cargo build --locked -p $(CONSUMERS) $(COMPONENT)
+	@$(PYTHON) tools/compose.py
+
 readme: components ## run the commands of README.md
 	$(say) 'readme'
 	@$(PYTHON) tools/readme.py
@@ -48,7 +61,7 @@ demo: setup components ## run the examples against each other and against a real
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
-test: setup lint plain test-native test-wasm conformance doc demo readme ## everything CI runs
+test: setup lint plain test-native test-wasm conformance doc demo compose readme ## everything CI runs
 	$(say) 'test: all passed'
 
 plain: ## prove that a program without TLS builds without a C compiler
@@ -62,6 +75,7 @@ test-native: ## tests that need no WebAssembly: the library on its simulated net
 	cargo test --locked -p $(GUEST) --lib --tests
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
+	cargo test --locked -p $(COMPOSE)
 
 test-wasm: components ## tests of the components under wasmtime
 	$(say) 'test-wasm'
@@ -91,8 +105,14 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(EXPORT) -p $(CONSUMERS) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
+	$(say) 'lint: clippy, tools'
+	cargo clippy --locked -p $(COMPOSE) --all-targets -- -D warnings
+	$(say) 'lint: WIT'
+	@$(PYTHON) tools/wit_deps.py --check
+	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --ours provider
 	$(say) 'lint: dependencies'
 	@tools/deny.sh
 

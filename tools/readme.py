@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-RUN_ELSEWHERE = {"make demo", "make test", "make components"}
+RUN_ELSEWHERE = {"make demo", "make test", "make components", "make compose"}
 DEADLINE = 900  # seconds; the first cargo command may have to build
 
 

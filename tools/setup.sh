@@ -1,25 +1,11 @@
 #!/usr/bin/env bash
 # Checks what building and testing needs, installs what the ordinary clients can install, and says what is left to do by hand.
-# What no package manager of the system manages goes below target/tools, nothing into the user's Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-python3}
-tools=target/tools
+# shellcheck source=tools/setup-lib.sh
+. tools/setup-lib.sh
 CARGO_DENY=0.20.2 # the version that deny.toml was written for
-ZIGLANG=ziglang==0.17.1
 AIOSMTPD=(aiosmtpd==1.4.6 atpublic==9.0.0 attrs==26.1.0)
-
-missing=0
-miss() { # miss WHAT AND WHAT TO DO
-    echo "setup: $1" >&2
-    missing=1
-}
-has() {
-    command -v "$1" >/dev/null
-}
-need() { # need COMMAND HINT
-    has "$1" || miss "$1 is missing: $2"
-}
 
 # What the rest of this script runs.
 need cargo 'install Rust with rustup, https://rustup.rs'
@@ -70,14 +56,6 @@ has_aiosmtpd() { # for the Python that the tests run, see host-tests/src/peer/py
     return 1
 }
 
-pip_install() { # pip_install FOLDER REQUIREMENT…
-    local folder=$tools/$1
-    shift
-    echo "==> setup: installing $1 by pip, to $folder"
-    rm -rf "$folder"
-    PIP_ROOT_USER_ACTION=ignore "$python" -m pip --disable-pip-version-check install --quiet --target "$folder" "$@"
-}
-
 install_missing() { # by apt-get where this is root, by pip otherwise; a step that fails is reported by report_missing
     local packages=()
     # A compiler that the user chose is the user's to repair.
@@ -89,10 +67,7 @@ install_missing() { # by apt-get where this is root, by pip otherwise; a step th
     if [ "$(id -u)" = 0 ] && has apt-get && { [ ${#packages[@]} != 0 ] || ! has_nginx; }; then
         echo '==> setup: updating the lists of packages'
         apt-get -qq update || true # one source of several may be down
-        if [ ${#packages[@]} != 0 ]; then
-            echo "==> setup: installing ${packages[*]} by apt-get"
-            DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}" >/dev/null || true
-        fi
+        apt_install "${packages[@]}"
     fi
 
     # Installing it would start a web server, now and at every boot; its program is all that is wanted.

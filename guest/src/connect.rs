@@ -251,7 +251,7 @@ impl OpenConnection {
     pub(crate) fn check(&self) -> Result<()> {
         check_limit(self.limit)?;
         self.target(self.port.clone()?)?;
-        self.keep_alive.as_ref().map_or(Ok(()), |settings| settings.clone().check().map(|_| ()))?;
+        self.keep_alive.as_ref().map_or(Ok(()), |settings| settings.check().map(|_| ()))?;
         #[cfg(feature = "tls")]
         self.check_tls()?;
         Ok(())

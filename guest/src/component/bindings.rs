@@ -1,6 +1,8 @@
 //! What `wit-bindgen` makes of the package in `wit/`.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 
+pub use wasi::io::poll::Pollable;
+
 wit_bindgen::generate!({
     path: "../wit",
     world: "provider",

@@ -4,13 +4,11 @@ use std::cell::RefCell;
 use std::future::IntoFuture;
 use std::task::Waker;
 
-use wasi::io::poll::Pollable;
-
 use super::convert::error;
 use super::options::ConnectOptions;
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{raw, wit};
+use super::{Pollable, raw, wit};
 use crate::error::{Error, Result};
 use crate::reader::StreamReader;
 use crate::rt::{self, JoinHandle, calls};

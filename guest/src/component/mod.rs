@@ -16,14 +16,10 @@ mod tls;
 mod wait;
 mod writer;
 
-use wasi::io::poll::Pollable;
+use crate::os::wasi::raw;
 
+use bindings::Pollable;
 use bindings::exports::wasi_streams::net::connections as wit;
-
-/// Pollables as the interface hands them out.
-fn raw(pollables: Vec<crate::sys::Pollable>) -> Vec<Pollable> {
-    pollables.into_iter().map(crate::sys::Pollable::into_raw).collect()
-}
 
 /// The component: what `bindings::export!` is given.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ impl ConnectSettings {
             connect = connect.interleave(count);
         }
         if let Some(settings) = &self.keep_alive {
-            connect = connect.keep_alive(settings.clone());
+            connect = connect.keep_alive(*settings);
         }
         tls::connect_with(connect, self.tls.as_ref(), self.tls_handshake_timeout, self.tls_shutdown_timeout)
     }

@@ -3,15 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use bytes::Bytes;
-use wasi::io::poll::Pollable;
-
 use super::convert::size;
-use super::{raw, wit};
+use super::{Pollable, raw, wit};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::reader::StreamReader;
 use crate::rt::calls;
+use bytes::Bytes;
 
 /// A reader, with what it looked like when it last said "not yet".
 pub struct Reader {

@@ -2,12 +2,10 @@
 
 use std::rc::Rc;
 
-use wasi::io::poll::Pollable;
-
 use super::connecting::wrap;
 use super::convert::{address, error};
 use super::options::ListenOptions;
-use super::{raw, wit};
+use super::{Pollable, raw, wit};
 use crate::error::Result;
 use crate::options::DEFAULT_BACKLOG;
 use crate::rt::calls;

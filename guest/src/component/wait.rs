@@ -1,15 +1,13 @@
 //! Waiting for several things at once.
 
-use std::task::{Context, Waker};
-
 use super::connecting::Connecting;
 use super::convert::{error, millis};
 use super::reader::Reader;
 use super::server::Server;
 use super::wit;
 use super::writer::Writer;
+use crate::os::wasi::Registered;
 use crate::rt::calls;
-use crate::sys::{Registration, wasi as host};
 
 /// Runs everything until one of these may go on.
 pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<Vec<u32>, wit::Error> {
@@ -28,16 +26,16 @@ pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<V
 /// Something to wait for.
 enum Interest<'a> {
     Ours(wit::Interest<'a>),
-    Foreign(Registration),
+    Foreign(Registered),
 }
 
 impl<'a> From<wit::Interest<'a>> for Interest<'a> {
     fn from(interest: wit::Interest<'a>) -> Self {
         match interest {
             wit::Interest::Foreign(pollable) => {
-                let registration = Registration::new(host::Pollable::from_raw(pollable), false);
-                registration.arm();
-                Self::Foreign(registration)
+                let registered = Registered::new(pollable);
+                registered.arm();
+                Self::Foreign(registered)
             }
             ours => Self::Ours(ours),
         }
@@ -60,7 +58,7 @@ impl Interest<'_> {
     fn is_ready(&self) -> bool {
         match self {
             // Nobody has to be woken: every turn asks.
-            Self::Foreign(registration) => registration.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready(),
+            Self::Foreign(registered) => registered.is_ready(),
             Self::Ours(wit::Interest::Connected(it)) => it.get::<Connecting>().is_ready(),
             Self::Ours(wit::Interest::Readable(it)) => it.get::<Reader>().is_ready(),
             Self::Ours(wit::Interest::Drained(it)) => it.get::<Writer>().is_drained(),

@@ -4,10 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use wasi::io::poll::Pollable;
-
 use super::convert::{address, error, size};
-use super::{raw, tls, wit};
+use super::{Pollable, raw, tls, wit};
 use crate::error::{Error, Result};
 use crate::rt::JoinHandle;
 use crate::rt::calls::{self, LocalFuture};

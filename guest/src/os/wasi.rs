@@ -2,6 +2,9 @@
 //!
 //! The only public module that names types of the `wasi` crate (0.14, which is `wasip2` 1.x).
 
+#[cfg(feature = "component")]
+use std::task::{Context, Waker};
+
 use wasi::io::poll::Pollable;
 use wasi::io::streams::{InputStream, OutputStream};
 use wasi::sockets::tcp::TcpSocket;
@@ -45,10 +48,28 @@ impl Registered {
         self.0.ready().await;
     }
 
+    /// Starts to wait for it.
+    #[cfg(feature = "component")]
+    pub(crate) fn arm(&self) {
+        self.0.arm();
+    }
+
+    /// Whether it was ready since then.
+    #[cfg(feature = "component")]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
     /// Gives the pollable back; none only while the thread is ending.
     pub fn into_inner(self) -> Option<Pollable> {
         self.0.into_pollable().map(host::Pollable::into_raw)
     }
+}
+
+/// Pollables as the `wasi` crate has them.
+#[cfg(feature = "component")]
+pub(crate) fn raw(pollables: Vec<host::Pollable>) -> Vec<Pollable> {
+    pollables.into_iter().map(host::Pollable::into_raw).collect()
 }
 
 /// Wraps a connected socket with its streams, to be taken over by

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ProducesTickets, WebPkiClientVerifier};
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
 
 use super::choices::Choices;
 use super::identity::{self, ByName};
@@ -16,10 +16,14 @@ use super::{Side, TlsRole};
 use crate::error::{Error, Result};
 use crate::proto::tls::Session;
 
+/// How many sessions a server keeps to be resumed, the newest ones: two for each connection of TLS 1.3, some hundred bytes each and
+/// the client's certificate.
+const SESSIONS: usize = 4096;
+
 /// How a server does TLS; cheap to clone.
 ///
 /// Made by [`TlsAcceptor::builder`], or from a rustls configuration by `From<Arc<ServerConfig>>`. Clones share the sessions that
-/// clients can resume.
+/// clients can resume: those of the last 2048 connections. (Python's servers give the session itself to the client, as a ticket.)
 #[derive(Clone)]
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,
@@ -48,20 +52,12 @@ impl TlsAcceptor {
     /// ```
     #[cfg(feature = "tls-ring")]
     pub fn builder() -> AcceptorBuilder {
-        let mut builder = Self::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        builder.make_tickets = Some(rustls::crypto::ring::Ticketer::new);
-        builder
+        Self::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
     }
 
     /// Starts a configuration with a cryptography provider of the caller's.
     pub fn builder_with_provider(provider: Arc<CryptoProvider>) -> AcceptorBuilder {
-        AcceptorBuilder {
-            choices: Choices::new(provider),
-            identities: Vec::new(),
-            clients: None,
-            revoked: None,
-            make_tickets: None,
-        }
+        AcceptorBuilder { choices: Choices::new(provider), identities: Vec::new(), clients: None, revoked: None }
     }
 
     pub(crate) fn start(&self) -> Result<Side> {
@@ -102,11 +98,7 @@ pub struct AcceptorBuilder {
     /// The authorities of client certificates, and whether a client must have one.
     clients: Option<(Pem, bool)>,
     revoked: Option<Pem>,
-    /// Tickets hold a session at the client's, so any number of them can be resumed; without, the last 256 are kept here.
-    make_tickets: Option<MakeTickets>,
 }
-
-type MakeTickets = fn() -> Result<Arc<dyn ProducesTickets>, rustls::Error>;
 
 impl AcceptorBuilder {
     /// Adds a certificate (with its chain) and its key: PKCS#8, PKCS#1 or SEC1.
@@ -177,7 +169,7 @@ impl AcceptorBuilder {
     ///
     /// As [`ConnectorBuilder::build`](crate::ConnectorBuilder::build); [`Error::InvalidInput`] without an identity.
     pub fn build(self) -> Result<TlsAcceptor> {
-        let Self { choices, identities, clients, revoked, make_tickets } = self;
+        let Self { choices, identities, clients, revoked } = self;
         choices.check_alpn()?;
         let provider = choices.provider();
         if identities.is_empty() {
@@ -199,9 +191,7 @@ impl AcceptorBuilder {
         let mut config = builder.with_cert_resolver(Arc::new(ByName::new(identities)));
         config.alpn_protocols = choices.alpn;
         config.ignore_client_order = choices.prefer_chacha20;
-        if let Some(make_tickets) = make_tickets {
-            config.ticketer = make_tickets()?;
-        }
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         Ok(TlsAcceptor { config: Arc::new(config), suppress_ragged_eofs: choices.suppress_ragged_eofs })
     }
 }
