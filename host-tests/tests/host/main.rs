@@ -13,6 +13,7 @@ mod export_serve;
 mod export_support;
 mod export_tls;
 mod export_tls_errors;
+mod export_upgrade;
 mod export_wait;
 mod export_write;
 mod eyeballs;
