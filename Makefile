@@ -19,7 +19,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo readme test plain test-native test-wasm conformance conformance-write lint doc
+.PHONY: help setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -31,7 +31,7 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
-	cargo build --locked -p $(FIXTURES) --features tls --bin tls $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
 	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
@@ -62,6 +62,11 @@ test-native: ## tests that need no WebAssembly: the library on its simulated net
 test-wasm: components ## tests of the components under wasmtime
 	$(say) 'test-wasm'
 	cargo test --locked --release -p $(HOST)
+
+bench-tls: components ## measure what TLS costs in a guest, against the same program natively
+	$(say) 'bench-tls'
+	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
+	@$(PYTHON) tools/tls_cost.py
 
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'

@@ -42,10 +42,16 @@ pub(crate) async fn handshake(
     timeout(timeouts.handshake, link.shake_hands()).await.unwrap_or_else(|_| {
         let text = format!(
             "TLS handshake is taking longer than {} seconds: aborting the connection",
-            timeouts.handshake.as_secs_f64()
+            seconds(timeouts.handshake)
         );
         Err(Error::io(ErrorKind::ConnectionAborted, text)) // T03
     })
+}
+
+/// The number as Python writes it, without the code that formatting floats would bring into a component.
+fn seconds(duration: Duration) -> String {
+    let text = format!("{}.{:03}", duration.as_secs(), duration.subsec_millis());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 impl TlsLink {
@@ -182,5 +188,18 @@ impl Link for TlsLink {
 impl std::fmt::Debug for TlsLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsLink").field("truncated", &self.session.is_truncated()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_written_as_short_as_they_are() {
+        assert_eq!(seconds(Duration::from_secs(60)), "60");
+        assert_eq!(seconds(Duration::from_secs(100)), "100");
+        assert_eq!(seconds(Duration::from_millis(1500)), "1.5");
+        assert_eq!(seconds(Duration::from_millis(50)), "0.05");
     }
 }

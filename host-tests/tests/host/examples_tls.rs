@@ -185,7 +185,10 @@ fn http_headers_tells_a_plain_port_from_tls_and_the_other_way_round() -> Result<
         let (outcome, peer) = tokio::join!(guest, peer);
         peer?;
         let outcome = outcome?;
-        assert!(complaint(&outcome).contains(&format!("{url}: the peer spoke something that is not TLS")), "{outcome}");
+        assert!(
+            complaint(&outcome).contains(&format!("{url}: 127.0.0.1: the peer spoke something that is not TLS")),
+            "{outcome}"
+        );
 
         let (server, url) = https_server(&files).await?;
         let url = url.replacen("https:", "http:", 1);

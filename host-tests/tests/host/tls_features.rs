@@ -1,7 +1,7 @@
 //! Sessions that are resumed and protocols that are agreed on, against OpenSSL.
 
 use anyhow::Result;
-use wasi_streams_host::block_on;
+use wasi_streams_host::{Guest, block_on};
 
 use crate::certificates::KeyKind;
 use crate::tls_support::{NAME, Pki, echo_by_s_client, line, value};
@@ -93,4 +93,19 @@ fn t18_application_protocols_are_agreed_on_in_both_roles() -> Result<()> {
 /// Which connections were resumed.
 fn resumed<'a>(seen: &'a str, prefix: &str) -> Vec<&'a str> {
     seen.lines().filter(|line| line.starts_with(prefix)).map(|line| value(line, "resumed")).collect()
+}
+
+#[test]
+fn the_figures_of_what_tls_costs_are_of_what_they_say() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        pki.issue("localhost", &["localhost"], KeyKind::Ecdsa, |_| {});
+        let files = ["/pki/ca.pem", "/pki/localhost.pem", "/pki/localhost.key"];
+        let guest = Guest::named("tls-cost").dir(pki.folder(), "/pki").args(files).arg("10");
+        let outcome = guest.run().await?.success()?; // it fails where a session or a cipher is not the one that was meant
+        let names: Vec<_> = outcome.stdout.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+        let meant = ["full handshakes", "resumed handshakes", "ChaCha20-Poly1305 MB", "AES-256-GCM MB"];
+        assert_eq!(names, meant, "{outcome}");
+        Ok(())
+    })
 }
