@@ -19,7 +19,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc
+.PHONY: help setup components demo readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -97,3 +97,11 @@ doc: ## build the documentation of the library for both targets; warnings are er
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) --features tls-ring
 	$(say) 'doc: for wasm32-wasip2'
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) $(WASM)
+
+# Not part of `test`, nor is a check that fuzz/ compiles, which would build libFuzzer and everything below the library once more: fuzz/
+# is one call for each target, and what it calls is compiled, linted and run over the corpora by `lint` and `test-native`.
+fuzz: ## fuzz the reader and TLS for FUZZ_SECONDS each (60 unless set); `test-native` replays fuzz/corpus
+	@tools/fuzz.sh
+
+fuzz-merge: ## keep in fuzz/corpus what `make fuzz` has found, as few inputs as reach the same
+	@tools/fuzz.sh merge

@@ -20,7 +20,8 @@ _FUNCTION = re.compile(
     rf"(?P<attributes>(?:{_ATTRIBUTE}\s*)*)"
     r"(?:pub(?:\([^)]*\))?\s+)?(?:(?:const|async|unsafe|extern)\s+)*\bfn\s+(?P<name>\w+)"
 )
-_TEST_ONLY = re.compile(rf"\#\[cfg\((?:test|all\(\s*test\b[^\]]*)\)\](?:\s*{_ATTRIBUTE})*")
+# `fuzzing` is set by `make fuzz` alone.
+_TEST_ONLY = re.compile(rf"\#\[cfg\((?:test|any\(test, fuzzing\)|all\(\s*test\b[^\]]*)\)\](?:\s*{_ATTRIBUTE})*")
 
 
 class Function(NamedTuple):

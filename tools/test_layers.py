@@ -47,6 +47,7 @@ class Layers(unittest.TestCase):
     def test_no_panics_outside_tests(self):
         self.assert_found("a.rs", "fn f() { x.unwrap(); todo!() }", count=2)
         self.assert_found("a.rs", "#[cfg(test)]\nmod tests { fn f() { panic!() } }\nfn g() { panic!() }")
+        self.assert_fine("a.rs", "#[cfg(any(test, fuzzing))]\nmod fuzzing { fn f() { panic!() } }")
         self.assert_found("a.rs", "#[cfg(test)]\nuse std::x;\nfn g() { dbg!(1); }")
         self.assert_fine("a.rs", '/// x.unwrap()\nfn f() { x.expect("panic!"); y.unwrap_or(1); }')
         self.assert_fine("sys/sim/mod.rs", "fn f() { panic!() }")

@@ -184,10 +184,15 @@ impl OpenConnection {
         let limit = check_limit(self.limit)?;
         #[cfg(feature = "tls")]
         let (tls, secure) = (self.check_tls()?, self.secure);
+        #[cfg(feature = "tls")]
+        let whom = self.host.clone();
         let socket = self.connected().await?;
         #[cfg(feature = "tls")]
         let socket = match (tls, secure) {
-            (Some((connector, name, timeouts)), Some(secure)) => secure(socket, connector, name, timeouts).await?,
+            (Some((connector, name, timeouts)), Some(secure)) => {
+                let secured = secure(socket, connector, name, timeouts).await;
+                secured.map_err(|error| error.with_peer(whom.as_deref()))?
+            }
             _ => socket,
         };
         Ok(socket.open(limit))
@@ -293,7 +298,10 @@ impl OpenConnection {
         self
     }
 
-    /// Sets how long the TLS goodbye may take: 30 seconds by default.
+    /// Sets how long the TLS goodbye may take: 30 seconds by default, counted from when everything that was written is sent.
+    ///
+    /// In asyncio the time for that counts, too, and what is not sent by then is lost. Here a peer that takes nothing keeps a
+    /// closed connection, as it does without TLS: put [`timeout`](crate::timeout) around `wait_closed` to bound that.
     pub fn tls_shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.tls.shutdown_timeout = Some(timeout);
         self

@@ -117,10 +117,12 @@ impl Error {
 
     /// The same error, saying whom we talked to; others than those of TLS name an address already.
     #[cfg(feature = "tls")]
-    pub(crate) fn with_peer(self, peer: &str) -> Self {
-        match self {
-            Self::Tls { kind, message } => Self::Tls { kind, message: format!("{peer}: {message}").into() },
-            other => other,
+    pub(crate) fn with_peer(self, peer: Option<&str>) -> Self {
+        match (self, peer) {
+            (Self::Tls { kind, message }, Some(peer)) => {
+                Self::Tls { kind, message: format!("{peer}: {message}").into() }
+            }
+            (other, _) => other,
         }
     }
 

@@ -36,7 +36,7 @@
 //! # Limits of what is held
 //!
 //! A reader holds at most twice its limit and one receive chunk (64 KiB). A writer holds what was written; waiting in
-//! [`drain`](StreamWriter::drain) keeps that at its high-water mark (64 KiB) and one write.
+//! [`drain`](StreamWriter::drain) keeps that at its high-water mark (64 KiB, over TLS 512 KiB) and one write.
 //!
 //! # TLS
 //!
@@ -62,6 +62,9 @@
 //!
 //! Nothing that a peer, a host or an argument does makes the library panic. On `wasm32-wasip2` a panic of the program, in any
 //! task, ends it; natively a panic in a task is reported and ends that task.
+//!
+//! One of rustls is left, in builds with debug assertions alone: a peer that sends garbage behind our TLS goodbye meets an assertion
+//! of it (rustls issue 959). `[profile.dev.package.rustls]` with `debug-assertions = false` in the program's `Cargo.toml` takes it out.
 //!
 //! # Testing
 //!
@@ -115,6 +118,9 @@ mod connection;
 mod copy;
 mod duplex;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod options;
 pub mod os;

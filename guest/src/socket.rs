@@ -86,9 +86,8 @@ impl Socket {
         name: rustls::pki_types::ServerName<'static>,
         timeouts: crate::tls::Timeouts,
     ) -> Result<Self> {
-        let whom = name.to_str().into_owned();
         let done = crate::tls::handshake(self.link, connector.start(name)?, timeouts).await;
-        let (link, tls) = done.map_err(|error| error.with_peer(&whom))?;
+        let (link, tls) = done?;
         Ok(Self { link, info: Info { tls: Some(tls), ..self.info } })
     }
 

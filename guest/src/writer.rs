@@ -13,7 +13,6 @@ use futures_lite::AsyncWrite;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::info::{ExtraInfo, SocketInfo};
-use crate::proto::queue::WaterMarks;
 use crate::report;
 use crate::rt;
 
@@ -275,7 +274,7 @@ impl Transport {
         self.connection.queued()
     }
 
-    /// Returns the low and the high water mark in bytes; 16 384 and 65 536 unless set.
+    /// Returns the low and the high water mark in bytes; 16 384 and 65 536 unless set, over TLS 131 072 and 524 288.
     pub fn get_write_buffer_limits(&self) -> (usize, usize) {
         let marks = self.connection.marks();
         (marks.low, marks.high)
@@ -288,8 +287,7 @@ impl Transport {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when low is above high; the marks stay as they were.
     pub fn set_write_buffer_limits(&self, high: impl Into<Option<usize>>, low: impl Into<Option<usize>>) -> Result<()> {
-        self.connection.set_marks(WaterMarks::new(high.into(), low.into())?);
-        Ok(())
+        self.connection.set_limits(high.into(), low.into())
     }
 
     /// Stops taking data from the peer until [`resume_reading`](Self::resume_reading).

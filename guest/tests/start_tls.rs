@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use common::tls::Authority;
 use common::{secs, settle, simulate};
 use futures_lite::future::zip;
+use futures_lite::{AsyncBufReadExt, AsyncReadExt};
 use wasi_streams::{
     Error, Instant, StreamReader, StreamWriter, TlsErrorKind, open_connection, start_server, stream_pair,
 };
@@ -46,7 +47,7 @@ fn u01_u03_u07_both_sides_go_on_over_tls_in_place() {
 }
 
 #[test]
-fn u02_what_is_queued_goes_out_in_the_clear_first_and_a_closed_connection_is_refused() {
+fn u02_u12_what_is_queued_goes_out_in_the_clear_first_and_a_closed_connection_is_refused() {
     simulate(async |_net| {
         let ca = Authority::new();
         let ((_client_in, client), (mut server_in, server)) = stream_pair();
@@ -141,7 +142,7 @@ fn u09_plaintext_that_a_client_has_buffered_is_refused() {
 }
 
 #[test]
-fn u11_u12_after_the_end_or_twice_it_is_refused_at_once() {
+fn u11_after_the_end_it_is_refused_at_once() {
     simulate(async |_net| {
         let ((_client_in, client), _other) = stream_pair();
         client.write_eof().unwrap();
@@ -168,5 +169,95 @@ fn u13_t06_the_handshake_has_its_timeout_and_ends_with_the_connection() {
         let (outcome, ()) = zip(upgrade, close).await;
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(start.elapsed(), secs(0));
+    });
+}
+
+/// Reads a line in each of the ways that read ahead.
+async fn line_by(way: u8, reader: &mut StreamReader) -> String {
+    let mut line = String::new();
+    match way {
+        0 => line = String::from_utf8_lossy(&reader.readline().await.unwrap()).into(),
+        1 => line = String::from_utf8_lossy(reader.readline_ref().await.unwrap()).into(),
+        2 => drop(AsyncBufReadExt::read_line(reader, &mut line).await.unwrap()),
+        _ => {
+            let mut bytes = [0; 6];
+            AsyncReadExt::read_exact(reader, &mut bytes).await.unwrap();
+            line = String::from_utf8_lossy(&bytes).into();
+        }
+    }
+    line
+}
+
+#[test]
+fn u09_plaintext_that_was_lent_to_the_reader_is_refused_as_well() {
+    for way in 0..4 {
+        simulate(async |_net| {
+            let ((mut client_in, client), (_server_in, server)) = stream_pair();
+            server.write("ready\ninjected\n").unwrap();
+            assert_eq!(line_by(way, &mut client_in).await, "ready\n");
+            let error = client.start_tls(Authority::new().connector()).server_name(NAME).await.unwrap_err();
+            assert!(error.to_string().contains("injected"), "{error}");
+            assert_eq!(client_in.readline_ref().await.unwrap_err().kind(), ErrorKind::InvalidData);
+        });
+    }
+}
+
+#[test]
+fn u08_ciphertext_that_was_lent_to_the_reader_goes_to_the_engine_as_well() {
+    for way in 0..4 {
+        simulate(async |_net| {
+            let ca = Authority::new();
+            let ((mut client_in, client), (mut server_in, server)) = stream_pair();
+            client.write("PROXY\n").unwrap();
+            let upgrade = async { client.start_tls(ca.connector()).server_name(NAME).await };
+            let peer = async {
+                settle().await; // the header and the ClientHello are both here now
+                assert_eq!(line_by(way, &mut server_in).await, "PROXY\n");
+                server.start_tls(ca.acceptor(NAME)).await
+            };
+            let (client_done, server_done) = zip(upgrade, peer).await;
+            client_done.and(server_done).unwrap();
+            client.write("line 1\nline 2\n").unwrap();
+            assert_eq!(server_in.readline_ref().await.unwrap(), b"line 1\n");
+            assert_eq!(line_by(way, &mut server_in).await.len(), if way == 3 { 6 } else { 7 });
+            server.write("answer\n").unwrap();
+            assert_eq!(client_in.readline().await.unwrap(), "answer\n");
+            client.close();
+            server.close();
+        });
+    }
+}
+
+#[test]
+fn u12_while_it_runs_it_cannot_be_started_again_and_there_is_no_half_close() {
+    simulate(async |_net| {
+        let ca = Authority::new();
+        let ((_client_in, client), (_server_in, server)) = stream_pair();
+        let upgrade = async { client.start_tls(ca.connector()).server_name(NAME).await };
+        let others = async {
+            settle().await;
+            let again = client.start_tls(ca.connector()).server_name(NAME).await;
+            assert_eq!(again.unwrap_err().kind(), ErrorKind::ResourceBusy);
+            assert!(!client.can_write_eof());
+            assert_eq!(client.write_eof().unwrap_err().kind(), ErrorKind::Unsupported);
+            server.start_tls(ca.acceptor(NAME)).await
+        };
+        let (done, other) = zip(upgrade, others).await;
+        done.and(other).unwrap();
+        client.close();
+        server.close();
+    });
+}
+
+#[test]
+fn given_up_in_the_middle_it_aborts_the_connection() {
+    simulate(async |_net| {
+        let ca = Authority::new();
+        let ((mut client_in, client), (mut server_in, _server)) = stream_pair();
+        let upgrade = async { client.start_tls(ca.connector()).server_name(NAME).await };
+        assert!(wasi_streams::timeout(secs(1), upgrade).await.is_err());
+        client.wait_closed().await.unwrap();
+        assert_eq!(client_in.read(1).await.unwrap(), "");
+        assert!(!server_in.read_to_end().await.unwrap().is_empty(), "the ClientHello, and the end");
     });
 }

@@ -268,6 +268,14 @@ fn a_second_connection_resumes_the_session_of_the_first() {
         let server = start_server(echo, "127.0.0.1", 0).tls(ca.acceptor(NAME)).await.unwrap();
         let (address, connector) = (server.sockets()[0], ca.connector());
         for resumed in [false, true] {
+            if resumed {
+                // Many others come in between, and nothing is forgotten for them.
+                for _ in 0..300 {
+                    let connect = open_connection(address.ip(), address.port()).tls(ca.connector()).server_name(NAME);
+                    connect.await.unwrap().1.close();
+                    settle().await;
+                }
+            }
             let connect = open_connection(address.ip(), address.port()).tls(connector.clone()).server_name(NAME);
             let (mut reader, writer) = connect.await.unwrap();
             assert_eq!(writer.tls().unwrap().resumed(), resumed);

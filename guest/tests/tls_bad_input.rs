@@ -188,22 +188,6 @@ fn a_client_that_sends_handshake_messages_for_ever_costs_bounded_memory() {
 }
 
 #[test]
-fn a_flood_of_empty_records_delays_nobody() {
-    simulate(async |net| {
-        let (ca, server) = serving().await;
-        let mut flooder = TlsPeer::client(net.connect(server.sockets()[0]).unwrap(), &ca, NAME);
-        flooder.shake_hands().await;
-        // A change of the cipher spec says nothing since TLS 1.3, and an endless number of them says it endlessly.
-        let nothing = [20, 3, 3, 0, 1, 1].repeat(200_000);
-        flooder.peer.send(&nothing);
-        still_works(&ca, &server).await;
-        flooder.peer.close();
-        settle().await;
-        take_reports();
-    });
-}
-
-#[test]
 fn t16_garbage_after_the_handshake_ends_that_connection_only() {
     simulate(async |net| {
         let (ca, server) = serving().await;

@@ -39,7 +39,7 @@ fn t02_every_bad_certificate_is_refused_in_its_own_words() {
                 "no trusted authority has issued the peer's certificate",
             ),
             (own(false), Kind::SelfSigned, "the peer's certificate is self-signed and not trusted"),
-            (own(true), Kind::SelfSigned, "the peer's certificate is self-signed and not trusted"),
+            (own(true), Kind::SelfSigned, "the peer's certificate is a self-signed authority's (CA:TRUE)"),
             (
                 with(|params| params.not_after = date_time_ymd(2001, 2, 3)),
                 Kind::Expired,

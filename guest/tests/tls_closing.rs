@@ -301,6 +301,39 @@ fn d17_the_write_buffer_size_counts_ciphertext_that_waits() {
 }
 
 #[test]
+fn d12_marks_that_are_not_given_are_those_of_tls() {
+    simulate(async |net| {
+        let (_reader, writer, peer) = connected(&net).await;
+        writer.transport().set_write_buffer_limits(10, 1).unwrap();
+        writer.transport().set_write_buffer_limits(None, None).unwrap();
+        assert_eq!(writer.transport().get_write_buffer_limits(), (131_072, 524_288));
+        peer.peer.reset();
+        settle().await;
+    });
+}
+
+#[test]
+fn a_flush_waits_for_the_ciphertext_too() {
+    simulate(async |net| {
+        let (_reader, mut writer, mut peer) = connected(&net).await;
+        peer.peer.stall();
+        while writer.transport().get_write_buffer_size() == 0 {
+            writer.write([0; 10_000]).unwrap();
+            settle().await;
+        }
+        while poll_once(futures_lite::AsyncWriteExt::flush(&mut writer)).await.is_none() {
+            assert!(writer.transport().get_write_buffer_size() > 0);
+            peer.peer.resume();
+            peer.recv(1).await;
+            settle().await;
+        }
+        assert_eq!(writer.transport().get_write_buffer_size(), 0);
+        peer.peer.reset();
+        settle().await;
+    });
+}
+
+#[test]
 fn w07_writes_to_a_lost_tls_connection_are_discarded_and_reported_from_the_fifth_on() {
     simulate(async |net| {
         let (_reader, writer, peer) = connected(&net).await;

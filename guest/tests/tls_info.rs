@@ -170,6 +170,9 @@ fn t18_application_protocols_without_a_common_one_are_an_error() {
         let connector = TlsConnector::builder().roots_pem(ca.pem()).alpn(["http/1.1"]).build().unwrap();
         let error = attempt(connector, acceptor).await;
         assert!(matches!(error, Error::Tls { kind: TlsErrorKind::NothingInCommon, .. }), "{error:?}");
+        let many = vec!["x".repeat(200); 100];
+        let error = TlsConnector::builder().roots_pem(ca.pem()).alpn(&many).build().unwrap_err();
+        assert!(error.to_string().contains("20100 bytes"), "{error}");
         let long = "x".repeat(256);
         for name in ["", &long] {
             let error = TlsConnector::builder().roots_pem(ca.pem()).alpn([name]).build().unwrap_err();

@@ -133,7 +133,7 @@ impl Lingerer for Connection {
             // Over TLS what is handed over may be all, and only the peer's goodbye missing.
             let handed_over =
                 state.send.is_empty() && state.link.as_ref().is_some_and(|link| link.is_goodbye_missing());
-            (matches!(state.phase, Phase::Closing) && !handed_over, state.send.len())
+            (matches!(state.phase, Phase::Closing) && !handed_over, state.unsent())
         };
         if unfinished {
             report(&Report::Undelivered { peer: self.info.peer, bytes });

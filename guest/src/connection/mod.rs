@@ -98,6 +98,8 @@ struct State {
     paused_by_user: bool,
     /// Somebody else moves bytes on the link for now (`copy`), the pump must not read.
     borrowed: bool,
+    /// TLS is being started: there is no half close any more, and no second upgrade.
+    upgrading: bool,
     writes_after_loss: u32,
     reader: Option<Waker>,
     drainers: Vec<Waker>,
@@ -163,6 +165,7 @@ impl Connection {
             fin: Fin::None,
             paused_by_user: false,
             borrowed: false,
+            upgrading: false,
             writes_after_loss: 0,
             reader: None,
             drainers: Vec::new(),
@@ -205,6 +208,11 @@ impl Connection {
 }
 
 impl State {
+    /// How much is accepted and not yet handed to the system: queued, or as ciphertext in the link.
+    fn unsent(&self) -> usize {
+        self.send.len() + self.link.as_ref().map_or(0, |link| link.held())
+    }
+
     fn is_closing(&self) -> bool {
         !matches!(self.phase, Phase::Open)
     }
@@ -249,7 +257,7 @@ impl State {
             Some(error) => self.receive.set_error(error.clone()), // C14
             None => self.receive.feed_eof(),                      // C02
         }
-        self.dropped = !self.send.is_empty() || self.fin == Fin::Wanted;
+        self.dropped = self.unsent() > 0 || self.fin == Fin::Wanted;
         self.send.clear();
         self.phase = Phase::Lost(error);
         after.link = self.link.take();

@@ -27,6 +27,9 @@ impl Connection {
             return Err(Error::WriteAfterEof("start_tls")); // U11
         }
         self.drain().await?; // U02
+        if self.state.borrow().upgrading {
+            return Err(Error::Busy("TLS is being started on this connection".into()));
+        }
         let upgrade = Upgrade::begin(self);
         poll_fn(|cx| self.poll_flushed(cx)).await?;
         let (link, received) = upgrade.take()?;
@@ -56,14 +59,17 @@ struct Upgrade<'a> {
 
 impl<'a> Upgrade<'a> {
     fn begin(connection: &'a Rc<Connection>) -> Self {
-        connection.state.borrow_mut().borrowed = true;
+        let mut state = connection.state.borrow_mut();
+        state.borrowed = true;
+        state.upgrading = true;
+        drop(state);
         Self { connection }
     }
 
     /// Takes the link out, with what was read ahead.
     fn take(&self) -> Result<(Box<dyn Link>, Bytes)> {
         let mut state = self.connection.state.borrow_mut();
-        let received = state.receive.take_all();
+        let received = state.receive.recall_all();
         let link = state.link.take().filter(|_| matches!(state.phase, super::Phase::Open));
         Ok((link.ok_or_else(Error::connection_lost)?, received))
     }
@@ -76,6 +82,7 @@ impl<'a> Upgrade<'a> {
             }
             state.link = Some(link);
             state.borrowed = false;
+            state.upgrading = false;
             state.send.use_tls_marks(); // U07
             state.wake_pump(after);
             Ok(())

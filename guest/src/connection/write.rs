@@ -92,7 +92,7 @@ impl Connection {
         match &state.phase {
             Phase::Lost(Some(error)) => Poll::Ready(Err(error.clone())),
             Phase::Lost(None) if state.dropped => Poll::Ready(Err(Error::connection_lost())),
-            _ if state.send.is_empty() && state.fin != Fin::Wanted => Poll::Ready(Ok(())),
+            _ if state.unsent() == 0 && state.fin != Fin::Wanted => Poll::Ready(Ok(())),
             _ => {
                 super::remember(&mut state.flushers, cx);
                 Poll::Pending
@@ -131,13 +131,13 @@ impl Connection {
 
     /// How much is accepted and not yet handed to the system (D17).
     pub(crate) fn queued(&self) -> usize {
-        let state = self.state.borrow();
-        state.send.len() + state.link.as_ref().map_or(0, |link| link.held())
+        self.state.borrow().unsent()
     }
 
     /// Whether one direction alone can be closed.
     pub(crate) fn can_half_close(&self) -> bool {
-        !self.state.borrow().link.as_ref().is_some_and(|link| link.is_encrypted())
+        let state = self.state.borrow();
+        !state.upgrading && !state.link.as_ref().is_some_and(|link| link.is_encrypted())
     }
 
     /// Takes the water marks that fit the link.
@@ -148,11 +148,22 @@ impl Connection {
         }
     }
 
+    /// Sets the water marks; what is not given follows from the defaults of the link (D12).
+    pub(crate) fn set_limits(&self, high: Option<usize>, low: Option<usize>) -> Result<()> {
+        let high = match (high, low, self.can_half_close()) {
+            #[cfg(feature = "tls")]
+            (None, None, false) => Some(crate::proto::queue::TLS_HIGH_WATER),
+            (high, ..) => high,
+        };
+        self.set_marks(WaterMarks::new(high, low)?);
+        Ok(())
+    }
+
     pub(crate) fn marks(&self) -> WaterMarks {
         self.state.borrow().send.marks()
     }
 
-    pub(crate) fn set_marks(&self, marks: WaterMarks) {
+    fn set_marks(&self, marks: WaterMarks) {
         self.state.borrow_mut().send.set_marks(marks);
     }
 }

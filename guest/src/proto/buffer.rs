@@ -9,7 +9,7 @@
 
 use std::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::search::{Match, Search};
 use crate::error::{Error, Result};
@@ -21,8 +21,11 @@ pub const DEFAULT_LIMIT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct ReceiveBuffer {
     data: BytesMut,
-    /// Bytes that the reader holds in its own hands for borrowed access; they still count (F01).
-    lent: usize,
+    /// Bytes that the reader holds in its own hands for borrowed access; they still count (F01), and can be recalled.
+    loan: Bytes,
+    /// The loan was recalled; the reader does not know yet.
+    #[cfg(feature = "tls")]
+    recalled: bool,
     limit: usize,
     eof: bool,
     error: Option<Error>,
@@ -34,7 +37,17 @@ pub(crate) struct ReceiveBuffer {
 impl ReceiveBuffer {
     /// Makes an empty buffer; `limit` is at least 1, which the options check.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { data: BytesMut::new(), lent: 0, limit, eof: false, error: None, paused: false, discarding: false }
+        Self {
+            data: BytesMut::new(),
+            loan: Bytes::new(),
+            #[cfg(feature = "tls")]
+            recalled: false,
+            limit,
+            eof: false,
+            error: None,
+            paused: false,
+            discarding: false,
+        }
     }
 
     // ------------------------------------------------------------------ feeding
@@ -66,7 +79,7 @@ impl ReceiveBuffer {
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
         self.data = BytesMut::new();
-        self.lent = 0;
+        self.loan = Bytes::new();
         self.paused = false;
     }
 
@@ -74,7 +87,7 @@ impl ReceiveBuffer {
 
     /// How many bytes can be read.
     pub(crate) fn buffered(&self) -> usize {
-        self.data.len() + self.lent
+        self.data.len() + self.loan.len()
     }
 
     /// Whether the source should not deliver more for now.
@@ -170,21 +183,39 @@ impl ReceiveBuffer {
     /// Everything that is here, for borrowed access: it counts as buffered until it is given up by
     /// [`return_loan`](Self::return_loan) or [`settle_loan`](Self::settle_loan).
     pub(crate) fn lend(&mut self) -> Bytes {
-        let bytes = mem::take(&mut self.data).freeze();
-        self.lent += bytes.len();
-        bytes
+        self.loan = mem::take(&mut self.data).freeze();
+        self.loan.clone()
+    }
+
+    /// Takes everything, also what is lent: the reader must not use that any more.
+    #[cfg(feature = "tls")]
+    pub(crate) fn recall_all(&mut self) -> Bytes {
+        let loan = mem::take(&mut self.loan);
+        if !loan.is_empty() {
+            self.recalled = true;
+            self.prepend(loan);
+        }
+        let all = self.take_all();
+        self.resume_if_low();
+        all
+    }
+
+    /// Whether the loan was recalled since the last time this was asked.
+    #[cfg(feature = "tls")]
+    pub(crate) fn was_recalled(&mut self) -> bool {
+        mem::take(&mut self.recalled)
     }
 
     /// Takes back what is left of a loan.
     pub(crate) fn return_loan(&mut self, rest: Bytes) {
-        self.lent = 0;
+        self.loan = Bytes::new(); // or it would share memory with what goes back
         self.prepend(rest);
         self.resume_if_low();
     }
 
     /// Notes that `n` lent bytes were used up.
     pub(crate) fn settle_loan(&mut self, n: usize) {
-        self.lent = self.lent.saturating_sub(n);
+        self.loan.advance(n.min(self.loan.len()));
         self.resume_if_low();
     }
 

@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 /// The default high-water mark of plain connections, in bytes.
 pub const DEFAULT_HIGH_WATER: usize = 64 * 1024;
 
+/// The default high-water mark over TLS, in bytes.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_HIGH_WATER: usize = 512 * 1024;
+
 /// An empty queue keeps at most this much memory: a thousand idle connections should cost next to nothing.
 const KEEP_CAPACITY: usize = 4 * 1024;
 
@@ -107,7 +111,7 @@ impl SendQueue {
     #[cfg(feature = "tls")]
     pub(crate) fn use_tls_marks(&mut self) {
         self.inclusive = true;
-        self.set_marks(WaterMarks { low: 128 * 1024, high: 512 * 1024 });
+        self.set_marks(WaterMarks { low: TLS_HIGH_WATER / 4, high: TLS_HIGH_WATER });
     }
 
     fn pause_if_high(&mut self) {

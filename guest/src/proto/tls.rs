@@ -20,6 +20,10 @@ const RECORD_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
 /// So much plaintext is encrypted at once, in bytes: four records, so that a long write leaves the loop to others.
 const PIECE: usize = 64 * 1024;
 
+/// So many steps, each of 4 KiB of ciphertext, may give no plaintext before others get their turn: a record is five, and a peer
+/// may send records without any for ever.
+const STEPS: usize = 8;
+
 /// One side of a TLS connection.
 pub(crate) struct Session {
     tls: Connection,
@@ -44,6 +48,8 @@ pub(crate) enum Received {
     End,
     /// Nothing without more ciphertext.
     NeedsMore,
+    /// Nothing so far, and there is more to look at: others first.
+    Busy,
 }
 
 impl Session {
@@ -83,13 +89,14 @@ impl Session {
         self.truncated
     }
 
-    /// Takes the next step of the handshake that the ciphertext here allows; false when it needs more.
-    pub(crate) fn step(&mut self) -> Result<bool> {
-        if self.incoming.is_empty() {
-            return Ok(false);
-        }
-        self.process()?;
-        Ok(true)
+    /// Whether there is ciphertext that was not looked at yet.
+    pub(crate) fn has_input(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
+    /// Takes the next step of the handshake that the ciphertext here allows.
+    pub(crate) fn step(&mut self) -> Result<()> {
+        if self.has_input() { self.process() } else { Ok(()) }
     }
 
     // ------------------------------------------------------------------ receiving
@@ -106,7 +113,7 @@ impl Session {
 
     /// Decrypts up to the next plaintext.
     pub(crate) fn receive(&mut self) -> Result<Received> {
-        loop {
+        for _ in 0..STEPS {
             if let Some(data) = self.take_plaintext()? {
                 return Ok(Received::Data(data));
             }
@@ -118,6 +125,7 @@ impl Session {
             }
             self.process()?;
         }
+        Ok(Received::Busy)
     }
 
     /// Feeds the engine what it takes, and collects what it answers (an alert too, before its error is told).
@@ -164,8 +172,14 @@ impl Session {
     /// Encrypts some of `plaintext` and says how much; call it when the ciphertext before is sent.
     pub(crate) fn send(&mut self, plaintext: &[u8]) -> Result<usize> {
         let piece = &plaintext[..plaintext.len().min(PIECE)];
+        let before = self.outgoing.len();
         let n = self.tls.writer().write(piece)?;
         self.collect();
+        if self.outgoing.len() - before < n {
+            // rustls takes the rest and drops it when the keys have encrypted as much as they may.
+            let text = "TLS: the keys have encrypted as much as is safe, and TLS 1.2 cannot renew them: connect again";
+            return Err(tls_error(TlsErrorKind::Protocol, text));
+        }
         Ok(n)
     }
 

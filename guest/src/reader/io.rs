@@ -15,6 +15,7 @@ impl AsyncBufRead for StreamReader {
         if let Some(error) = this.exception() {
             return Poll::Ready(Err(error.into()));
         }
+        this.heed_recall();
         if this.front.is_empty() {
             ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
             this.front = this.connection.touch(|buffer| buffer.lend());

@@ -243,6 +243,7 @@ impl StreamReader {
     ///
     /// Nothing is taken before the call completes.
     pub async fn readline_ref(&mut self) -> Result<&[u8]> {
+        self.heed_recall();
         let found = memchr::memchr(b'\n', &self.front).filter(|at| *at <= self.limit);
         match found {
             Some(at) if self.exception().is_none() => {
@@ -298,9 +299,18 @@ impl StreamReader {
         self.limit
     }
 
+    /// Gives up what was lent when somebody else has it now: the engine of TLS, since `start_tls` (U08, U09).
+    pub(crate) fn heed_recall(&mut self) {
+        #[cfg(feature = "tls")]
+        if !self.front.is_empty() && self.connection.touch(|buffer| buffer.was_recalled()) {
+            self.front = Bytes::new();
+        }
+    }
+
     /// Puts what was lent and not used back into the buffer.
     pub(crate) fn settle(&mut self) {
         self.line = Bytes::new(); // or it would share memory with what goes back
+        self.heed_recall();
         if !self.front.is_empty() {
             let rest = std::mem::take(&mut self.front);
             self.connection.touch(|buffer| buffer.return_loan(rest));

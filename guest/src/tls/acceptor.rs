@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
 
 use super::choices::Choices;
 use super::identity::{self, ByName};
@@ -16,10 +16,14 @@ use super::{Side, TlsRole};
 use crate::error::{Error, Result};
 use crate::proto::tls::Session;
 
+/// How many sessions a server keeps to be resumed, the newest ones: two for each connection of TLS 1.3, some hundred bytes each and
+/// the client's certificate.
+const SESSIONS: usize = 4096;
+
 /// How a server does TLS; cheap to clone.
 ///
 /// Made by [`TlsAcceptor::builder`], or from a rustls configuration by `From<Arc<ServerConfig>>`. Clones share the sessions that
-/// clients can resume.
+/// clients can resume: those of the last 2048 connections. (Python's servers give the session itself to the client, as a ticket.)
 #[derive(Clone)]
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,
@@ -71,7 +75,11 @@ impl TlsAcceptor {
 }
 
 impl From<Arc<ServerConfig>> for TlsAcceptor {
-    fn from(config: Arc<ServerConfig>) -> Self {
+    /// Early data (0-RTT) is turned off: there is nobody to read it, and it can be replayed.
+    fn from(mut config: Arc<ServerConfig>) -> Self {
+        if config.max_early_data_size > 0 {
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
         Self { config, suppress_ragged_eofs: true }
     }
 }
@@ -183,6 +191,7 @@ impl AcceptorBuilder {
         let mut config = builder.with_cert_resolver(Arc::new(ByName::new(identities)));
         config.alpn_protocols = choices.alpn;
         config.ignore_client_order = choices.prefer_chacha20;
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         Ok(TlsAcceptor { config: Arc::new(config), suppress_ragged_eofs: choices.suppress_ragged_eofs })
     }
 }

@@ -8,6 +8,9 @@ use rustls::crypto::CryptoProvider;
 use super::version::{TlsVersion, between};
 use crate::error::{Error, Result};
 
+/// All application protocols together, in bytes with their lengths: a ClientHello has room for much more, and nobody has so many.
+const MOST_ALPN: usize = 16 * 1024;
+
 /// The choices of both builders.
 pub(super) struct Choices {
     provider: Arc<CryptoProvider>,
@@ -51,6 +54,12 @@ impl Choices {
 
     /// RFC 7301: a protocol's name has 1 to 255 bytes.
     pub(super) fn check_alpn(&self) -> Result<()> {
+        let all: usize = self.alpn.iter().map(|name| name.len() + 1).sum();
+        if all > MOST_ALPN {
+            return Err(Error::InvalidInput(
+                format!("the names of all application protocols have {all} bytes, {MOST_ALPN} is the most").into(),
+            ));
+        }
         match self.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
             Some(name) => Err(Error::InvalidInput(
                 format!("the name of an application protocol has 1 to 255 bytes, not {}", name.len()).into(),

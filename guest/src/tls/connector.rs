@@ -90,6 +90,7 @@ impl TlsConnector {
 }
 
 impl From<Arc<ClientConfig>> for TlsConnector {
+    /// What its verifier accepts counts as verified; an empty `server_name` is not possible with it.
     fn from(config: Arc<ClientConfig>) -> Self {
         Self { config, trust: Trust::NamedByAuthority, suppress_ragged_eofs: true }
     }
@@ -232,7 +233,8 @@ pub(crate) fn server_name(
         (given, host) => given.unwrap_or(host),
     };
     // A zone is about the way to an address, not about who answers there.
-    let bare = name.split_once('%').map_or(name, |(address, _)| address);
+    let zoned = name.split_once('%').filter(|(address, _)| address.parse::<std::net::Ipv6Addr>().is_ok());
+    let bare = zoned.map_or(name, |(address, _)| address);
     ServerName::try_from(bare.to_owned())
         .map_err(|_| Error::InvalidInput(format!("{name:?} is no name that a certificate could have").into()))
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 pub enum TlsErrorKind {
     /// No trusted authority has issued the peer's certificate.
     UnknownIssuer,
-    /// The peer has issued its certificate itself, and it is not trusted.
+    /// The peer has issued its certificate itself, and it is not trusted; or it is trusted and an authority's, which Python accepts.
     SelfSigned,
     /// The peer's certificate, or one of its chain, has expired.
     Expired,
@@ -45,7 +45,10 @@ pub enum TlsErrorKind {
 
 /// A certificate that nobody else has issued; rustls knows it as one of an unknown issuer.
 #[derive(Debug)]
-pub(super) struct SelfSigned;
+pub(super) struct SelfSigned {
+    /// It is an authority's (CA:TRUE), which webpki takes for no server's, trusted or not.
+    pub(super) authority: bool,
+}
 
 impl fmt::Display for SelfSigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,6 +123,11 @@ fn in_words(error: &rustls::Error) -> String {
                 format!("the peer's certificate is not for {}, but for {}", expected.to_str(), presented.join(", "))
             }
             CertificateError::Revoked => "the peer's certificate was revoked".into(),
+            CertificateError::Other(other) if other.0.downcast_ref().is_some_and(|it: &SelfSigned| it.authority) => {
+                "the peer's certificate is a self-signed authority's (CA:TRUE), which even trusted cannot be a server's: issue \
+                 one for the server from it, or make it with CA:FALSE"
+                    .into()
+            }
             CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
                 "the peer's certificate is self-signed and not trusted".into()
             }

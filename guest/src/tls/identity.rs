@@ -47,7 +47,8 @@ impl ResolvesServerCert for ByName {
         let usable = |identity: &&Arc<CertifiedKey>| identity.key.choose_scheme(client.signature_schemes()).is_some();
         let asked = client.server_name().and_then(|name| ServerName::try_from(name).ok());
         let named = asked.and_then(|name| self.0.iter().filter(usable).find(|identity| is_named(identity, &name)));
-        named.or_else(|| self.0.iter().find(usable)).cloned()
+        // Where there is nothing that the client can verify, rustls says so about the first.
+        named.or_else(|| self.0.iter().find(usable)).or(self.0.first()).cloned()
     }
 }
 

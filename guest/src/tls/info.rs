@@ -90,8 +90,7 @@ impl TlsInfo {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when it is broken, which is possible only where it was not
-    /// [verified](Self::is_verified).
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when it does not keep to RFC 5280: verification does not look at all of it.
     pub fn peer_certificate(&self) -> Result<Option<Certificate>> {
         self.0.peer_certificates.first().map(|der| Certificate::parse(der)).transpose()
     }

@@ -16,10 +16,6 @@ use crate::rt;
 use crate::rt::time::{Instant, Sleep, sleep_until, timeout};
 use crate::sys::Link;
 
-/// So many pieces of ciphertext that give no plaintext are taken in a row before others get their turn: a peer may send empty
-/// records for ever.
-const PATIENCE: usize = 16;
-
 /// An established TLS connection.
 pub(crate) struct TlsLink {
     inner: Box<dyn Link>,
@@ -66,16 +62,18 @@ impl TlsLink {
                 self.info = Some(info.clone());
                 return Ok((Box::new(self), info));
             }
+            if !self.session.has_input() {
+                let ciphertext = poll_fn(|cx| self.inner.poll_recv(cx)).await?;
+                if ciphertext.is_empty() {
+                    return Err(Error::io(ErrorKind::ConnectionReset, "the peer left during the TLS handshake")); // T04
+                }
+                self.session.feed(ciphertext);
+            }
             ration().await;
             match self.session.step() {
-                Ok(true) => {}
-                Ok(false) => {
-                    let ciphertext = poll_fn(|cx| self.inner.poll_recv(cx)).await?;
-                    if ciphertext.is_empty() {
-                        return Err(Error::io(ErrorKind::ConnectionReset, "the peer left during the TLS handshake")); // T04
-                    }
-                    self.session.feed(ciphertext);
-                }
+                // Nothing to say and not done: it was a piece of a message, and no work.
+                Ok(()) if self.session.ciphertext().is_empty() && self.session.is_handshaking() => return_ration(),
+                Ok(()) => {}
                 Err(error) => {
                     // The alert that tells the peer why; it may have left already.
                     let _ = poll_fn(|cx| self.poll_flush_ciphertext(cx)).await;
@@ -105,10 +103,16 @@ impl TlsLink {
     }
 }
 
+thread_local!(static LAST_STEP: Cell<Option<u64>> = const { Cell::new(None) });
+
+/// Lets the next one take its step in this turn, too.
+fn return_ration() {
+    LAST_STEP.set(None);
+}
+
 /// Lets one handshake take one step in each turn of the loop: a step may be some milliseconds of arithmetic, and a storm of
 /// handshakes must not keep established connections from theirs.
 async fn ration() {
-    thread_local!(static LAST_STEP: Cell<Option<u64>> = const { Cell::new(None) });
     while LAST_STEP.with(|last| last.replace(Some(rt::turn()))) == Some(rt::turn()) {
         rt::yield_now().await;
     }
@@ -116,7 +120,8 @@ async fn ration() {
 
 impl Link for TlsLink {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
-        for _ in 0..PATIENCE {
+        let mut fed = false;
+        loop {
             let received = self.session.receive();
             // Answers of the engine (tickets, key updates, alerts) go out when there is room.
             if let Poll::Ready(Err(error)) = self.poll_flush_ciphertext(cx) {
@@ -125,7 +130,12 @@ impl Link for TlsLink {
             match received? {
                 Received::Data(data) => return Poll::Ready(Ok(data)),
                 Received::End => return Poll::Ready(Ok(Bytes::new())),
-                Received::NeedsMore => {}
+                Received::NeedsMore if !fed => {}
+                Received::NeedsMore | Received::Busy => {
+                    // A peer may send what is no data for ever: one piece in each turn.
+                    rt::defer(cx.waker());
+                    return Poll::Pending;
+                }
             }
             let ciphertext = ready!(self.inner.poll_recv(cx))?;
             if ciphertext.is_empty() {
@@ -133,10 +143,9 @@ impl Link for TlsLink {
                 self.note_truncation()?;
             } else {
                 self.session.feed(ciphertext);
+                fed = true;
             }
         }
-        rt::defer(cx.waker());
-        Poll::Pending
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {

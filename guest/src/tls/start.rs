@@ -54,7 +54,8 @@ impl<'a> StartTls<'a> {
             }
             TlsRole::Server(acceptor) => acceptor.start()?,
         };
-        self.connection.start_tls(side, timeouts).await
+        let done = self.connection.start_tls(side, timeouts).await;
+        done.map_err(|error| error.with_peer(self.connection.info().host.as_deref()))
     }
 }
 

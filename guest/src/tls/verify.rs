@@ -85,10 +85,12 @@ impl ServerCertVerifier for Verifier {
         match verified {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             // An unknown issuer, but known to be nobody else: worth a word of its own.
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if Certificate::is_self_issued(end_entity) =>
-            {
-                Err(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned)))))
+            Err(rustls::Error::InvalidCertificate(
+                why @ (CertificateError::UnknownIssuer | CertificateError::Other(_)),
+            )) if Certificate::is_self_issued(end_entity) => {
+                let authority = why != CertificateError::UnknownIssuer;
+                let why = CertificateError::Other(OtherError(Arc::new(SelfSigned { authority })));
+                Err(rustls::Error::InvalidCertificate(why))
             }
             Err(error) => Err(error),
         }

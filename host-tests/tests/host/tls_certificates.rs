@@ -39,7 +39,7 @@ fn t02_our_client_refuses_every_unusable_certificate_for_its_own_reason() -> Res
             let seen = pki.talk(address, &[&["--name", NAME, "--line", "secret"], revoked].concat()).await?;
             let failed = line(&seen, "failed ");
             assert!(
-                failed.starts_with(&format!("failed {kind}: server.test: TLS: ")) && failed.contains(reason),
+                failed.starts_with(&format!("failed {kind}: 127.0.0.1: TLS: ")) && failed.contains(reason),
                 "{file}: {seen}"
             );
             assert!(!seen.contains("connected"), "{file}: {seen}");

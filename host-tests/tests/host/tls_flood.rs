@@ -1,5 +1,7 @@
 //! Much data over TLS in both directions at once: all of it arrives as it was sent, and little of it is held.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use wasi_streams_host::peer::ProgramStatus;
 use wasi_streams_host::{Outcome, block_on};
@@ -14,7 +16,8 @@ fn d02_d11_64_mebibytes_go_both_ways_at_once_between_our_client_and_asyncio_read
         let pki = Pki::new();
         let mut peer = pki.python(FLOOD, &["serve", "1.2", BYTES, "slow"])?;
         let address = serving(&peer.wait_line("Serving on ").await?)?;
-        let mut guest = pki.client("flood", address, &["--name", NAME, "--bytes", BYTES]).start().await?;
+        let guest = pki.client("flood", address, &["--name", NAME, "--bytes", BYTES]);
+        let mut guest = guest.deadline(LONG).start().await?;
         guest.wait_line("full").await?;
         peer.write_stdin(b"\n").await?;
         assert_exchanged("TLSv1.2", guest.finish().await.success()?, peer.finish().await?.success()?);
@@ -28,7 +31,8 @@ fn d02_d11_64_mebibytes_go_both_ways_at_once_between_our_server_and_asyncio_read
     block_on(async {
         let pki = Pki::new();
         let identity = ["--identity", "/pki/server.pem", "/pki/server.key"];
-        let mut guest = pki.guest("flood", &[&identity[..], &["--bytes", BYTES]].concat()).start().await?;
+        let guest = pki.guest("flood", &[&identity[..], &["--bytes", BYTES]].concat());
+        let mut guest = guest.deadline(LONG).start().await?;
         let address = guest.wait_line("Serving on ").await?["Serving on ".len()..].to_owned();
         let mut peer = pki.python(FLOOD, &[&address, "1.3", BYTES, "slow"])?;
         guest.wait_line("full").await?;
@@ -63,7 +67,7 @@ fn t17_a_reader_that_is_not_read_stops_its_peer_and_holds_little() -> Result<()>
         let mut peer = pki.python(FLOOD, &["serve", "1.3", BYTES, "fast"])?;
         let address = serving(&peer.wait_line("Serving on ").await?)?;
         let guest = pki.client("flood", address, &["--name", NAME, "--bytes", BYTES, "--hold"]);
-        let mut guest = guest.piped_stdin().start().await?;
+        let mut guest = guest.piped_stdin().deadline(LONG).start().await?;
         // Ours goes through while theirs is stuck.
         let received = peer.wait_line("received ").await?;
         peer.wait_line("stuck").await?;
@@ -80,6 +84,8 @@ fn t17_a_reader_that_is_not_read_stops_its_peer_and_holds_little() -> Result<()>
     })
 }
 
+/// On a machine that does other things as well a slow reader takes its time.
+const LONG: Duration = Duration::from_secs(300);
 const BYTES: &str = "67108864";
 /// The marks and sizes that the documentation promises.
 const HIGH_WATER: u64 = 524_288;
