@@ -1,7 +1,8 @@
 """Many TLS clients of a server that echoes lines. Arguments: the folder of the certificates, then `storm`, the address and a number,
 or `established` and the address.
 
-`storm` opens so many connections at once, and uses and closes them when a line comes. `established` uses one again and again, and
+`storm` opens so many connections at once, which a server that stands still does not answer, uses them when a line comes, and closes
+them. `established` uses one again and again, and
 answers lines: `count` by the number of answers so far, `pause` and `go on` when it has.
 """
 
@@ -33,7 +34,11 @@ async def command():
 
 async def storm():
     made = [context() for _ in range(int(COUNT[0]))]
-    connections = await asyncio.gather(*map(connect, made))
+    connecting = asyncio.gather(*map(connect, made))
+    # Time for all of them to say their part.
+    await asyncio.sleep(1)
+    print("waiting")
+    connections = await connecting
     print("connected", len(connections))
     await command()
     await asyncio.gather(*(ask(*connection) for connection in connections))
@@ -45,25 +50,30 @@ async def storm():
 
 async def established():
     reader, writer = await connect(context())
+    answers, going_on, asking = 0, asyncio.Event(), asyncio.Lock()
+
+    async def ask_on():
+        nonlocal answers
+        while await going_on.wait():
+            async with asking:
+                await ask(reader, writer)
+                answers += 1
+
+    going_on.set()
+    task = asyncio.create_task(ask_on())
     print("connected")
-    answers, going_on = 0, True
-    next_command = asyncio.create_task(command())
-    while True:
-        if going_on:
-            await ask(reader, writer)
-            answers += 1
-        if next_command.done() or not going_on:
-            match await next_command:
-                case "count":
-                    print("answers", answers)
-                case "pause":
-                    going_on = False
+    while line := await command():
+        match line:
+            case "count":
+                print("answers", answers)
+            case "pause":
+                going_on.clear()
+                async with asking:
                     print("paused")
-                case "go on":
-                    going_on = True
-                case "":
-                    break
-            next_command = asyncio.create_task(command())
+            case "go on":
+                going_on.set()
+    async with asking:
+        task.cancel()
     writer.close()
     await writer.wait_closed()
 

@@ -16,7 +16,10 @@ fn d02_d11_64_mebibytes_go_both_ways_at_once_between_our_client_and_asyncio_read
         let pki = Pki::new();
         let mut peer = pki.python(FLOOD, &["serve", "1.2", BYTES, "slow"])?;
         let address = serving(&peer.wait_line("Serving on ").await?)?;
-        let guest = pki.client("flood", address, &["--name", NAME, "--bytes", BYTES]).deadline(LONG).start().await?;
+        let guest = pki.client("flood", address, &["--name", NAME, "--bytes", BYTES]);
+        let mut guest = guest.deadline(LONG).start().await?;
+        guest.wait_line("full").await?;
+        peer.write_stdin(b"\n").await?;
         assert_exchanged("TLSv1.2", guest.finish().await.success()?, peer.finish().await?.success()?);
         Ok(())
     })
@@ -31,7 +34,9 @@ fn d02_d11_64_mebibytes_go_both_ways_at_once_between_our_server_and_asyncio_read
         let guest = pki.guest("flood", &[&identity[..], &["--bytes", BYTES]].concat());
         let mut guest = guest.deadline(LONG).start().await?;
         let address = guest.wait_line("Serving on ").await?["Serving on ".len()..].to_owned();
-        let peer = pki.python(FLOOD, &[&address, "1.3", BYTES, "slow"])?;
+        let mut peer = pki.python(FLOOD, &[&address, "1.3", BYTES, "slow"])?;
+        guest.wait_line("full").await?;
+        peer.write_stdin(b"\n").await?;
         assert_exchanged("TLSv1.3", guest.finish().await.success()?, peer.finish().await?.success()?);
         Ok(())
     })
@@ -49,8 +54,8 @@ fn assert_exchanged(version: &str, ours: Outcome, theirs: ProgramStatus) {
     }
     let queued = number(line(seen, "at most queued "), "at most queued ").expect("a number");
     println!("at most {queued} bytes queued, {} bytes of memory", ours.last.memory_bytes);
-    // The mark was reached, or this would prove nothing; what a write of the fixture adds to it, and the ciphertext on its way.
-    assert!((HIGH_WATER..=HIGH_WATER + PIECE + CIPHERTEXT).contains(&queued), "{queued} bytes queued");
+    // What a write of the fixture adds to it, and the ciphertext on its way.
+    assert!(queued <= HIGH_WATER + PIECE + CIPHERTEXT, "{queued} bytes queued");
     assert!(ours.last.memory_bytes < MEMORY, "{} bytes of memory", ours.last.memory_bytes);
 }
 

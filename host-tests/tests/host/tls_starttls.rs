@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use wasi_streams_host::peer::Program;
+use tokio::io::copy_bidirectional;
+use wasi_streams_host::peer::{Listener, Peer, Program};
 use wasi_streams_host::{Guest, Running, block_on};
 
 use crate::certificates::Authority;
-use crate::tls_support::{NAME, Pki, serving};
+use crate::tls_support::{NAME, Pki, read_record, serving};
 
 const MAIL: &str = "Subject: test\r\n\r\n.a line with a dot in front\r\nthe end\r\n";
 
@@ -111,6 +112,55 @@ fn u01_u03_openssl_and_curl_start_tls_with_our_server() -> Result<()> {
         }
         server.close_stdin();
         server.finish().await.success()?;
+        Ok(())
+    })
+}
+
+#[test]
+fn u08_a_client_hello_in_one_segment_with_what_comes_before_it_goes_to_the_engine() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let (mut server, port) = our_server(&pki).await?;
+        let between = Listener::v4()?;
+        let mut s_client = pki.s_client(between.addr(), &["-crlf"])?;
+        let mut client = between.accept().await?;
+        let hello = read_record(&mut client).await?;
+        let mut peer = Peer::connect(format!("127.0.0.1:{port}").parse()?).await?;
+        peer.write_all(&[b"EHLO here\r\nSTARTTLS\r\n", &hello[..]].concat()).await?;
+        while peer.read_line().await? != b"220 Go ahead\r\n" {}
+        // What is left is TLS in both directions, as if they had begun with it.
+        client.write_all(&peer.read_some(64 * 1024).await?).await?;
+        let passing = tokio::spawn(async move { copy_bidirectional(client.stream(), peer.stream()).await });
+        s_client.wait_line("Verification: OK").await?;
+        s_client.write_stdin(b"noop\n").await?;
+        s_client.wait_line("250 Nothing done").await?;
+        s_client.write_stdin(b"quit\n").await?;
+        s_client.wait_line("221 Goodbye").await?;
+        s_client.finish().await?;
+        passing.abort();
+        server.close_stdin();
+        server.finish().await.success()?;
+        Ok(())
+    })
+}
+
+#[test]
+fn u09_what_a_server_says_in_the_clear_behind_its_consent_is_refused() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let listener = Listener::v4()?;
+        let guest = client(&pki, &listener.port().to_string(), &[]).start().await?;
+        let mut peer = listener.accept().await?;
+        peer.write_all(b"220 mail.test\r\n").await?;
+        peer.read_line().await?;
+        peer.write_all(b"250-mail.test\r\n250 STARTTLS\r\n").await?;
+        assert_eq!(peer.read_line().await?, b"STARTTLS\r\n");
+        peer.write_all(b"220 Go ahead\r\n250 injected\r\n").await?;
+        // Not one byte of a handshake.
+        assert_eq!(peer.read_to_end().await?, b"");
+        let outcome = guest.finish().await;
+        assert!(outcome.stderr.contains("somebody may have injected it"), "{outcome}");
+        assert!(!outcome.stdout.contains("injected"), "{outcome}");
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rcgen::CertificateParams;
-use wasi_streams_host::peer::{Listener, Program, Python};
+use wasi_streams_host::peer::{Listener, Peer, Program, Python};
 use wasi_streams_host::{Guest, Running};
 
 use crate::certificates::{Authority, Folder, KeyKind};
@@ -190,6 +190,11 @@ pub(crate) async fn client_hello(pki: &Pki) -> Result<Vec<u8>> {
     let listener = Listener::v4()?;
     let _client = pki.s_client(listener.addr(), &[])?;
     let mut peer = listener.accept().await?;
+    read_record(&mut peer).await
+}
+
+/// One record of TLS.
+pub(crate) async fn read_record(peer: &mut Peer) -> Result<Vec<u8>> {
     let header = peer.read_exact(5).await?;
     let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
     Ok([header, peer.read_exact(length).await?].concat())
