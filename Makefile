@@ -47,11 +47,11 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
-compose: components ## run the programs that use the library by composition, against real peers
+compose: compose-setup components ## run the programs that use the library by composition, against real peers
 	$(say) 'compose'
 	cargo build --locked -p $(COMPOSE)
 	cargo build --locked -p $(CONSUMERS) $(COMPONENT)
-	@$(PYTHON) tools/compose.py
+	@$(PYTHON) tools/compose.py $(ONLY)
 
 readme: components ## run the commands of README.md
 	$(say) 'readme'

@@ -1,7 +1,6 @@
 //! The exported interface: TLS in both roles from the beginning of a connection, against OpenSSL.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use wasi_streams_host::block_on;
@@ -12,7 +11,7 @@ use wasmtime::component::ResourceAny;
 use crate::certificates::KeyKind;
 use crate::export_support::{
     ErrorKind, FORMS, Form, any_ready, call, client_config, drop_all, expect_error, listen, net, perform,
-    server_config, settle, shake_hands, tls_options,
+    server_config, settle, tls_options,
 };
 use crate::tls_support::{NAME, Pki, serving};
 
