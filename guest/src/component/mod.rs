@@ -1,6 +1,6 @@
 //! The export for other languages: the interface `wasi-streams:net/connections` over the rest of this crate.
 //!
-//! Nothing but translation: resources to the types of the crate, errors to variants. Nothing moves between calls; how they drive
+//! Nothing but translation: resources to the types of the crate, errors to records. Nothing moves between calls; how they drive
 //! the runtime is `rt::calls`. `guest/component` turns this into a component.
 #![allow(missing_debug_implementations, reason = "resources, of which others see a handle")]
 

@@ -38,7 +38,7 @@ struct Race<'a, T> {
     /// The addresses not tried yet, the next one last.
     waiting: Vec<SocketAddr>,
     running: Vec<(usize, SocketAddr, Attempt<'a, T>)>,
-    /// What failed, with the number of the attempt.
+    /// H06: what failed, with the number of the attempt, in the order in which they were started.
     errors: Vec<(usize, Error)>,
     started: usize,
     /// The attempt started last has failed (or none was started yet): no reason to wait.
@@ -78,7 +78,8 @@ impl<'a, T> Race<'a, T> {
                 Poll::Ready(Ok(won)) => return Some((won, *address)),
                 Poll::Ready(Err(error)) => {
                     self.newest_failed |= *number + 1 == self.started;
-                    self.errors.push((*number, error));
+                    let place = self.errors.partition_point(|(earlier, _)| earlier < number);
+                    self.errors.insert(place, (*number, error));
                     drop(self.running.remove(i));
                 }
             }
@@ -98,9 +99,7 @@ impl<'a, T> Race<'a, T> {
         self.timer = self.delay.map(|delay| sleep_until(Instant::now() + delay));
     }
 
-    /// H06: the errors in the order in which the attempts were started.
     fn failure(&mut self) -> Error {
-        self.errors.sort_by_key(|(number, _)| *number);
         let errors = self.errors.drain(..).map(|(_, error)| error).collect();
         Error::join(errors).unwrap_or_else(|| Error::invalid("no address to connect to"))
     }

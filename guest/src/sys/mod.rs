@@ -21,7 +21,6 @@ use wasi as host;
 compile_error!("wasi-streams needs WASI 0.2: build for wasm32-wasip2");
 
 use std::any::Any;
-use std::fmt;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -44,7 +43,7 @@ pub(crate) use p2::tcp::{SpliceFailure, TcpLink};
 /// One connected, full-duplex stream of bytes.
 ///
 /// Dropping it closes it without ever blocking: what cannot be dropped yet is parked until it can.
-pub(crate) trait Link: fmt::Debug + Any {
+pub(crate) trait Link: Any {
     /// Gives what arrived; empty bytes are the end of the stream.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>>;
 

@@ -96,7 +96,7 @@ fn o13_o26_without_a_delay_a_black_hole_is_waited_for_until_the_caller_gives_up(
         let (hole, echo) = hole_and_echo(V6).await?;
         let guest = opening(&hole, "delay=none", [V4, V6]).arg("timeout=700").run();
         let outcome = guest.await?.success()?;
-        assert!(outcome.stdout.contains("error TimedOut: timed out after 700ms\n"), "{outcome}");
+        assert!(outcome.stdout.contains("error TimedOut: timed out after 700 ms\n"), "{outcome}");
         assert!(!echo.has_visitor().await, "the second address was tried beside the first");
         Ok(())
     })

@@ -2,6 +2,7 @@
 
 mod c;
 mod compose;
+mod strip;
 mod wit;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ Usage: wasi-streams-compose COMMAND
   wit-check WIT [--released FOLDER] [--ours WORLD]…
           checks the WIT package in the folder WIT, and that it is compatible with each released version of it in a
           subfolder of FOLDER; a world is one that others implement unless it is named by --ours
+  strip COMPONENT -o FILE
+          leaves out the names of its parts, which the linker writes in any case
   c-bindings WIT --world WORLD -o FOLDER
           writes the C bindings of that world
   c-component MODULE -o FILE
@@ -82,6 +85,7 @@ fn run(command: &str, parser: &mut lexopt::Parser) -> Result<()> {
         }
         "compose" => write(arguments.output()?, &compose::compose(&arguments.paths)?),
         "wit-check" => wit::check(arguments.path()?, arguments.released.as_deref(), &arguments.ours),
+        "strip" => write(arguments.output()?, &strip::names(&read(arguments.path()?)?)?),
         "c-bindings" => {
             let world = arguments.world.as_deref().context("--world is missing")?;
             c::bindings(arguments.path()?, world, arguments.output()?)

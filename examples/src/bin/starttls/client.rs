@@ -201,9 +201,9 @@ mod tests {
             (&["554 go away\r\n"], "did not answer 220, but: 554 go away"),
             (&["220 hello\r\n", "250-a\r\n250 starttls\r\n", "454 not now\r\n"], "454 not now"),
             (&["220 hello\r\n", "250-a\r\n250 STARTTLS\r\n", "220 go\r\n250 injected\r\n"], "injected"),
-            (&["220 hello\r\n", "250-a\r\n250 STARTTLS\r\n", "220 go\r\n"], "not over: timed out after 5s"),
+            (&["220 hello\r\n", "250-a\r\n250 STARTTLS\r\n", "220 go\r\n"], "not over: timed out after 5000 ms"),
             (&["HTTP/1.0 200 OK\r\n"], "no reply of SMTP"),
-            (&["220-hello\r\n"], "not over: timed out after 5s"),
+            (&["220-hello\r\n"], "not over: timed out after 5000 ms"),
         ] {
             let error = outcome(answers);
             assert!(error.contains(part), "{answers:?}: {error}");
