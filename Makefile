@@ -61,7 +61,7 @@ demo: setup components ## run the examples against each other and against a real
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
-test: setup lint plain test-native test-wasm conformance doc demo compose readme ## everything CI runs
+test: compose-setup lint plain test-native test-wasm conformance doc demo compose readme ## everything CI runs
 	$(say) 'test: all passed'
 
 plain: ## prove that a program without TLS builds without a C compiler
