@@ -1,0 +1,28 @@
+//! The echo server of the benchmark over TLS, on wasi-streams. Arguments: the files of certificate and key.
+
+use anyhow::{Context, Result};
+use wasi_streams::{Pem, Result as StreamResult, StreamReader, StreamWriter, TlsAcceptor, run, start_server};
+use wasi_streams_bench_guests::{CHUNK, announce};
+
+fn main() -> Result<()> {
+    let mut files = std::env::args().skip(1);
+    let mut file = || files.next().context("usage: CERTIFICATE KEY");
+    let acceptor = TlsAcceptor::builder().identity_pem(Pem::file(file()?), Pem::file(file()?)).build()?;
+    run(async {
+        let server = start_server(echo, "127.0.0.1", 0).backlog(1024).tls(acceptor).await?;
+        announce(server.sockets().first().context("one socket")?.port())?;
+        Ok(server.serve_forever().await?)
+    })
+}
+
+async fn echo(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<()> {
+    loop {
+        let data = reader.read(CHUNK).await?;
+        if data.is_empty() {
+            writer.close();
+            return writer.wait_closed().await;
+        }
+        writer.write(data)?;
+        writer.drain().await?;
+    }
+}
