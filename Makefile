@@ -10,6 +10,8 @@ FIXTURES := wasi-streams-fixtures
 # What exports the library to other languages, and who imports it.
 EXPORT := wasi-streams-component
 CONSUMERS := wasi-streams-compose-rust
+BENCH := wasi-streams-bench
+GUESTS := wasi-streams-bench-guests
 WASM := --target wasm32-wasip2
 COMPONENT := $(WASM) --profile component
 
@@ -26,7 +28,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup compose-setup components demo compose readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
+.PHONY: help setup compose-setup components demo compose readme test plain bench bench-tls bench-micro test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -85,6 +87,15 @@ bench-tls: components ## measure what TLS costs in a guest, against the same pro
 	$(say) 'bench-tls'
 	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
 	@$(PYTHON) tools/tls_cost.py
+
+bench: ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' for one test, DOCS=1 to write docs/benchmarks.md
+	$(say) 'bench: the servers'
+	cargo build --locked -p $(GUESTS) $(COMPONENT)
+	cargo build --locked -p $(GUESTS) --features tls --bin bench-ours-tls $(COMPONENT)
+	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
+	cargo build --locked --release -p $(BENCH)
+	$(say) 'bench'
+	@PYTHON=$(PYTHON) target/release/$(BENCH) $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(DOCS),--docs)
 
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'

@@ -1,0 +1,132 @@
+//! Ping-pong: on each connection a message of 64 bytes, and the next one when it is back.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::{Clock, Figure, PATIENCE, PERCENTILES, Span, connect_all};
+use crate::peers::Server;
+
+const MESSAGE: [u8; 64] = [b'x'; 64];
+
+struct Client {
+    stream: TcpStream,
+    got: usize,
+    sent_at: Instant,
+}
+
+impl Client {
+    fn ask(&mut self, now: Instant) -> Result<()> {
+        self.sent_at = now;
+        let n = self.stream.write(&MESSAGE)?;
+        ensure!(n == MESSAGE.len(), "a message did not fit into an empty socket");
+        Ok(())
+    }
+
+    /// Whether the answer is complete. What comes later is another event.
+    fn hear(&mut self) -> Result<bool> {
+        let mut buffer = [0; MESSAGE.len()];
+        match self.stream.read(&mut buffer[self.got..]) {
+            Ok(0) => bail!("the server closed the connection"),
+            Ok(n) => self.got += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        if self.got < MESSAGE.len() {
+            return Ok(false);
+        }
+        self.got = 0;
+        Ok(true)
+    }
+}
+
+/// Open connections, each of which has had an answer.
+pub(crate) struct Clients {
+    poll: Poll,
+    events: Events,
+    clients: Vec<Client>,
+}
+
+impl Clients {
+    /// Opens the connections; each has had its first answer.
+    fn connect(address: SocketAddr, count: usize) -> Result<Self> {
+        let poll = Poll::new()?;
+        let mut clients = Vec::with_capacity(count);
+        for (index, mut stream) in connect_all(address, count)?.into_iter().enumerate() {
+            poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
+            clients.push(Client { stream, got: 0, sent_at: Instant::now() });
+        }
+        let mut all = Self { poll, events: Events::with_capacity(1024), clients };
+        // One after the other, not to be more than the server can wake at once.
+        for index in 0..count {
+            all.clients[index].ask(Instant::now())?;
+            all.hear_from(index)?;
+        }
+        Ok(all)
+    }
+
+    fn hear_from(&mut self, index: usize) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.clients[index].hear()? {
+            ensure!(Instant::now() < deadline, "no answer for {PATIENCE:?}");
+            self.poll.poll(&mut self.events, Some(PATIENCE))?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, server: &Server, active: usize, span: Span) -> Result<Figure> {
+        let mut latencies: Vec<u32> = Vec::with_capacity(1 << 18);
+        let mut clock = Clock::start(server, span);
+        for client in &mut self.clients[..active] {
+            client.ask(clock.now)?;
+        }
+        let mut asking = active;
+        while asking > 0 {
+            self.poll.poll(&mut self.events, Some(Duration::from_secs(1)))?;
+            for event in &self.events {
+                let client = &mut self.clients[event.token().0];
+                if !client.hear()? {
+                    continue;
+                }
+                clock.tick()?;
+                if clock.counts() {
+                    latencies.push((clock.now - client.sent_at).as_nanos().try_into().unwrap_or(u32::MAX));
+                }
+                if clock.is_over() {
+                    asking -= 1;
+                } else {
+                    client.ask(clock.now)?;
+                }
+            }
+            if self.events.is_empty() {
+                clock.tick()?;
+            }
+        }
+        ensure!(!latencies.is_empty(), "no answer while it was measured");
+        let count = latencies.len();
+        let at = |percent: f64| {
+            let index = ((count - 1) as f64 * percent / 100.0) as usize;
+            Duration::from_nanos((*latencies.select_nth_unstable(index).1).into())
+        };
+        Ok(Figure { latencies: Some(PERCENTILES.map(at)), ..clock.figure(count as u64) })
+    }
+}
+
+/// All of `count` connections are in use.
+pub(crate) fn ping(server: &Server, count: usize, span: Span) -> Result<Figure> {
+    open(server.address, count)?.run(server, count, span)
+}
+
+/// One connection is in use beside `idle` that are open.
+pub(crate) fn idle(server: &Server, idle: usize, span: Span) -> Result<Figure> {
+    open(server.address, idle + 1)?.run(server, 1, span)
+}
+
+/// Connections that are open and idle until they are dropped.
+pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Clients> {
+    Clients::connect(address, count).context("connecting")
+}

@@ -1,0 +1,124 @@
+//! Measures wasi-streams beside its peers, all in one run and in turns; `make bench` builds what it needs first.
+
+mod certificates;
+mod load;
+mod measure;
+mod native;
+mod peers;
+mod report;
+mod targets;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use lexopt::prelude::*;
+
+use measure::{Clients, Plan, Row, attempt_wstd, measure};
+use peers::Places;
+use targets::{Test, tests};
+
+const USAGE: &str = "
+Measures wasi-streams beside its peers and prints a table with targets; target/bench has the rest.
+
+Usage: wasi-streams-bench [OPTIONS]
+
+      --quick        fewer and shorter rounds
+      --only TEXT    only the tests whose name begins with TEXT; repeatable
+      --list         print the names of the tests
+      --docs         write docs/benchmarks.md as well
+      --help         show this
+
+`wasi-streams-bench serve MODE` is the native peer.
+";
+
+#[derive(Default)]
+struct Options {
+    quick: bool,
+    only: Vec<String>,
+    list: bool,
+    docs: bool,
+    help: bool,
+    serve: Option<Vec<String>>,
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Options> {
+    let mut options = Options::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("quick") => options.quick = true,
+            Long("only") => options.only.push(parser.value()?.string()?),
+            Long("list") => options.list = true,
+            Long("docs") => options.docs = true,
+            Long("help") => options.help = true,
+            Value(command) if command == "serve" => {
+                options.serve = Some(parser.raw_args()?.map(|argument| argument.string()).collect::<Result<_, _>>()?);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| name.starts_with(only.as_str()))
+    }
+}
+
+/// A thousand connections are more than most systems allow by default.
+fn allow_many_connections() -> Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum }).context("open files")
+}
+
+fn bench(options: &Options) -> Result<()> {
+    allow_many_connections()?;
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("the folder of the workspace")?.to_owned();
+    let certificates = root.join("target/bench/certificates");
+    let clients = Clients::new(&certificates::make(&certificates)?)?;
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let places = Places { root, python, certificates };
+    let plan = Plan::new(options.quick);
+    let begin = Instant::now();
+
+    let mut rows = Vec::new();
+    for test in tests().iter().filter(|test| options.wants(test.name) && !(plan.quick && test.only_full)) {
+        if let Some(missing) = test.peers().into_iter().find(|peer| !places.has(*peer)) {
+            eprintln!("{:<24}left out: {} is not built", test.name, missing.name());
+            continue;
+        }
+        rows.extend(run(test, &places, &clients, plan)?);
+    }
+    print!("{}", report::table(&rows));
+    println!("{}, {:.0} s", report::summary(&rows), begin.elapsed().as_secs_f64());
+    let results = places.root.join("target/bench/results.json");
+    report::write(&results, &format!("{:#}\n", report::json(&rows)))
+}
+
+fn run(test: &Test, places: &Places, clients: &Clients, plan: Plan) -> Result<Vec<Row>> {
+    let measured = measure(test, places, clients, plan)?;
+    let mut rows: Vec<Row> = test.pairs.iter().filter_map(|pair| Row::of(test, pair, &measured)).collect();
+    if test.name == "ping 1000" {
+        rows.push(attempt_wstd(places, clients, plan)?);
+    }
+    Ok(rows)
+}
+
+fn main() -> ExitCode {
+    let result = parse(lexopt::Parser::from_env()).and_then(|options| match &options.serve {
+        _ if options.help => Ok(print!("{}", USAGE.trim_start())),
+        Some(arguments) => native::serve(arguments),
+        None if options.list => Ok(tests().iter().for_each(|test| println!("{}", test.name))),
+        None => bench(&options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The servers that are compared: how each is started, and what it has used.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Peer {
+    /// wasi-streams, linked.
+    Ours,
+    /// wasi-streams with `copy(…).splice(true)`.
+    OursSplice,
+    /// wasi-streams over TLS, with a client that knows only AES.
+    OursAes,
+    /// A program of other components that has wasi-streams by composition.
+    Composed,
+    /// The loop by hand.
+    Raw,
+    /// The same, where every poll is for everybody.
+    RawOneTier,
+    RawSplice,
+    Wstd,
+    /// Its `io::copy`, which splices.
+    WstdCopy,
+    Std,
+    Asyncio,
+    Tokio,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::OursSplice => "ours, splice",
+            Self::OursAes => "ours, AES-GCM",
+            Self::Composed => "composed",
+            Self::Raw => "raw",
+            Self::RawOneTier => "raw, one tier",
+            Self::RawSplice => "raw, splice",
+            Self::Wstd => "wstd",
+            Self::WstdCopy => "wstd, io::copy",
+            Self::Std => "std::net",
+            Self::Asyncio => "CPython asyncio",
+            Self::Tokio => "native tokio",
+        }
+    }
+}
+
+/// What the server does with its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Echo,
+    Churn,
+    Lines,
+    LinesBorrowed,
+    Tls,
+}
+
+impl Mode {
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Churn => "churn",
+            Self::Lines => "lines",
+            Self::LinesBorrowed => "lines-borrowed",
+            Self::Tls => "tls-echo",
+        }
+    }
+}
+
+/// Where things are.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) root: PathBuf,
+    pub(crate) python: String,
+    /// The folder of `server.pem` and `server.key`.
+    pub(crate) certificates: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn has(&self, peer: Peer) -> bool {
+        peer != Peer::Composed || self.composed().exists()
+    }
+
+    fn composed(&self) -> PathBuf {
+        self.root.join("target/components/composed/rust-echo-server.wasm")
+    }
+
+    fn guest(&self, component: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.root.join("target/release/wasi-streams-run"));
+        if arguments.len() > 1 {
+            command.arg("--dir").arg(format!("{}::certificates", self.certificates.display()));
+        }
+        command.arg("--net").arg(component).args(arguments);
+        command
+    }
+
+    fn native(&self, mut command: Command, mode: Mode) -> Command {
+        command.arg(mode.argument());
+        if mode == Mode::Tls {
+            command.arg(self.certificates.join("server.pem")).arg(self.certificates.join("server.key"));
+        }
+        command
+    }
+
+    /// How `peer` is started.
+    pub(crate) fn command(&self, peer: Peer, mode: Mode) -> Result<Command> {
+        let built = |name: &str| self.root.join("target/wasm32-wasip2/component").join(name).with_extension("wasm");
+        let guest = |name: &str, arguments: &[&str]| self.guest(&built(name), arguments);
+        Ok(match peer {
+            Peer::Ours | Peer::OursAes if mode == Mode::Tls => {
+                guest("bench-ours-tls", &["certificates/server.pem", "certificates/server.key"])
+            }
+            Peer::Ours | Peer::OursAes => guest("bench-ours", &[mode.argument()]),
+            Peer::OursSplice => guest("bench-ours", &["splice"]),
+            Peer::Composed => self.guest(&self.composed(), &["127.0.0.1", "0"]),
+            Peer::Raw => guest("bench-raw", &[mode.argument()]),
+            Peer::RawOneTier => guest("bench-raw", &[mode.argument(), "--one-tier"]),
+            Peer::RawSplice => guest("bench-raw", &["splice"]),
+            Peer::Wstd => guest("bench-wstd", &[mode.argument()]),
+            Peer::WstdCopy => guest("bench-wstd", &["splice"]),
+            Peer::Std => guest("bench-std", &[mode.argument()]),
+            Peer::Asyncio => {
+                let mode = if mode == Mode::LinesBorrowed { Mode::Lines } else { mode }; // it has one kind of line
+                let mut command = Command::new(&self.python);
+                command.arg(self.root.join("bench/peers/asyncio_peer.py"));
+                self.native(command, mode)
+            }
+            Peer::Tokio => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg("serve");
+                self.native(command, mode)
+            }
+        })
+    }
+}
+
+/// A server that runs; it is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) peer: Peer,
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Server {
+    pub(crate) fn start(places: &Places, peer: Peer, mode: Mode) -> Result<Self> {
+        let mut command = places.command(peer, mode)?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("starting {command:?}"))?;
+        let mut server = Self { peer, address: ([127, 0, 0, 1], 0).into(), child };
+        server.read_address().with_context(|| format!("waiting for {command:?}"))?;
+        Ok(server)
+    }
+
+    /// The first line ends with the port.
+    fn read_address(&mut self) -> Result<()> {
+        let mut line = String::new();
+        let output = self.child.stdout.as_mut().context("it has no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        let digits = line.trim_end().rsplit(|c: char| !c.is_ascii_digit()).next();
+        let port = digits.and_then(|digits| digits.parse().ok());
+        ensure!(port.is_some(), "it ended, or began with {line:?} instead of its port");
+        self.address.set_port(port.unwrap_or(0));
+        Ok(())
+    }
+
+    /// The time that all of its threads have run; none where the system does not say.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let of_task = |task: std::io::Result<fs::DirEntry>| -> Option<u64> {
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse().ok()
+        };
+        Some(Duration::from_nanos(tasks.filter_map(of_task).sum()))
+    }
+
+    /// How many bytes of memory it has on the machine.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
