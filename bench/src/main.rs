@@ -1,10 +1,13 @@
 //! Measures wasi-streams beside its peers, all in one run and in turns; `make bench` builds what it needs first.
 
 mod certificates;
+mod docs;
+mod footprint;
 mod load;
 mod measure;
 mod native;
 mod peers;
+mod plots;
 mod report;
 mod targets;
 
@@ -15,7 +18,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use lexopt::prelude::*;
 
-use measure::{Clients, Plan, Row, attempt_wstd, measure};
+use footprint::footprints;
+use measure::{Clients, Measured, Plan, Row, attempt_wstd, measure};
 use peers::Places;
 use targets::{Test, tests};
 
@@ -84,34 +88,51 @@ fn bench(options: &Options) -> Result<()> {
     let plan = Plan::new(options.quick);
     let begin = Instant::now();
 
-    let mut rows = Vec::new();
-    for test in tests().iter().filter(|test| options.wants(test.name) && !(plan.quick && test.only_full)) {
+    let (mut rows, mut kept) = (Vec::new(), Vec::new());
+    for test in tests() {
+        if !options.wants(test.name) || (plan.quick && test.only_full) {
+            continue;
+        }
         if let Some(missing) = test.peers().into_iter().find(|peer| !places.has(*peer)) {
             eprintln!("{:<24}left out: {} is not built", test.name, missing.name());
             continue;
         }
-        rows.extend(run(test, &places, &clients, plan)?);
+        let measured = run(&test, &places, &clients, plan, &mut rows)?;
+        kept.push((test, measured));
     }
+    for footprint in footprints().iter().filter(|footprint| options.wants(footprint.name)) {
+        rows.extend(footprint.run(&places, plan)?);
+    }
+
     print!("{}", report::table(&rows));
-    println!("{}, {:.0} s", report::summary(&rows), begin.elapsed().as_secs_f64());
-    let results = places.root.join("target/bench/results.json");
-    report::write(&results, &format!("{:#}\n", report::json(&rows)))
+    let out = places.root.join("target/bench");
+    report::write(&out.join("results.json"), &format!("{:#}\n", report::json(&rows)))?;
+    let plots = plots::draw(&out, &kept)?;
+    if options.docs {
+        docs::write(&places, plan, &rows, &plots)?;
+    }
+    println!("{}, {:.0} s; more in {}", report::summary(&rows), begin.elapsed().as_secs_f64(), out.display());
+    Ok(())
 }
 
-fn run(test: &Test, places: &Places, clients: &Clients, plan: Plan) -> Result<Vec<Row>> {
+fn run(test: &Test, places: &Places, clients: &Clients, plan: Plan, rows: &mut Vec<Row>) -> Result<Measured> {
     let measured = measure(test, places, clients, plan)?;
-    let mut rows: Vec<Row> = test.pairs.iter().filter_map(|pair| Row::of(test, pair, &measured)).collect();
+    rows.extend(test.pairs.iter().filter_map(|pair| Row::of(test, pair, &measured)));
     if test.name == "ping 1000" {
         rows.push(attempt_wstd(places, clients, plan)?);
     }
-    Ok(rows)
+    Ok(measured)
 }
 
 fn main() -> ExitCode {
     let result = parse(lexopt::Parser::from_env()).and_then(|options| match &options.serve {
         _ if options.help => Ok(print!("{}", USAGE.trim_start())),
         Some(arguments) => native::serve(arguments),
-        None if options.list => Ok(tests().iter().for_each(|test| println!("{}", test.name))),
+        None if options.list => {
+            tests().iter().for_each(|test| println!("{}", test.name));
+            footprints().iter().for_each(|test| println!("{}", test.name));
+            Ok(())
+        }
         None => bench(&options),
     });
     match result {

@@ -44,7 +44,8 @@ impl Tls {
         let provider = rustls::crypto::CryptoProvider { cipher_suites: vec![suite], ..ring::default_provider() };
         let mut roots = RootCertStore::empty();
         roots.add(authority)?;
-        let builder = ClientConfig::builder_with_provider(provider.into()).with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder =
+            ClientConfig::builder_with_provider(provider.into()).with_protocol_versions(&[&rustls::version::TLS13])?;
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.resumption = Resumption::disabled(); // every handshake is a full one
         Ok(Self(config.into()))

@@ -76,7 +76,10 @@ fn listen() -> Result<(TcpSocket, u16), ErrorCode> {
     Ok((socket, port))
 }
 
-fn until_done(pollable: &wasi::io::poll::Pollable, finish: impl Fn() -> Result<(), ErrorCode>) -> Result<(), ErrorCode> {
+fn until_done(
+    pollable: &wasi::io::poll::Pollable,
+    finish: impl Fn() -> Result<(), ErrorCode>,
+) -> Result<(), ErrorCode> {
     loop {
         match finish() {
             Err(ErrorCode::WouldBlock) => pollable.block(),
