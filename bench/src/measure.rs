@@ -1,7 +1,8 @@
 //! Rounds: all servers of a test are up, and take the load in turns, so that whatever else the machine does concerns all of them.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustls::pki_types::CertificateDer;
@@ -74,18 +75,22 @@ pub(crate) type Measured = HashMap<Peer, Series>;
 
 /// Runs a test.
 pub(crate) fn measure(test: &Test, places: &Places, clients: &Clients, plan: Plan) -> Result<Measured> {
+    let (begin, terminal) = (Instant::now(), stderr().is_terminal());
     let start = |peer: Peer| Server::start(places, peer, test.mode);
     let servers = test.peers().into_iter().map(start).collect::<Result<Vec<_>>>()?;
     let mut measured = Measured::new();
     for round in 1..=plan.rounds {
-        eprint!("\r{:<24}round {round} of {} ", test.name, plan.rounds);
+        if terminal {
+            eprint!("\r{:<24}round {round} of {} ", test.name, plan.rounds);
+        }
         for server in &servers {
             let figure = clients.run(test.load, server, plan.span);
             let figure = figure.with_context(|| format!("{}: {}", test.name, server.peer.name()))?;
             measured.entry(server.peer).or_default().add(&figure);
+            server.settle();
         }
     }
-    eprintln!();
+    eprintln!("{}{:<24}{:.0} s              ", if terminal { "\r" } else { "" }, test.name, begin.elapsed().as_secs_f64());
     Ok(measured)
 }
 

@@ -5,9 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+
+/// How often to look whether a server has settled.
+const SETTLING: u32 = 100;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -179,6 +183,19 @@ impl Server {
             text.split_whitespace().next()?.parse().ok()
         };
         Some(Duration::from_nanos(tasks.filter_map(of_task).sum()))
+    }
+
+    /// Waits until it has done what is left of the last load, which would slow the next server down.
+    pub(crate) fn settle(&self) {
+        let mut before = self.cpu();
+        for _ in 0..SETTLING {
+            thread::sleep(Duration::from_millis(5));
+            let now = self.cpu();
+            if now.zip(before).is_none_or(|(now, before)| now.saturating_sub(before) < Duration::from_micros(500)) {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// How many bytes of memory it has on the machine.

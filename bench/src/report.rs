@@ -39,7 +39,7 @@ fn cells(row: &Row) -> [String; 8] {
         },
         match row.met() {
             Some(true) => "met".into(),
-            Some(false) => "BELOW".into(),
+            Some(false) => "MISSED".into(),
             None => dash(),
         },
     ]

@@ -56,18 +56,17 @@ pub(crate) struct Clients {
 impl Clients {
     /// Opens the connections; each has had its first answer.
     fn connect(address: SocketAddr, count: usize) -> Result<Self> {
-        let poll = Poll::new()?;
-        let mut clients = Vec::with_capacity(count);
-        for (index, mut stream) in connect_all(address, count)?.into_iter().enumerate() {
-            poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
-            clients.push(Client { stream, got: 0, sent_at: Instant::now() });
-        }
-        let mut all = Self { poll, events: Events::with_capacity(1024), clients };
+        let clients = Vec::with_capacity(count);
+        let mut all = Self { poll: Poll::new()?, events: Events::with_capacity(1024), clients };
         // A few at a time: one by one takes a server long that looks at quiet connections every few milliseconds, and all at once
-        // are more than some can wake.
+        // are more than some can wake, or than may wait to be accepted.
         for first in (0..count).step_by(AT_ONCE) {
             let some = first..count.min(first + AT_ONCE);
-            some.clone().try_for_each(|index| all.clients[index].ask(Instant::now()))?;
+            for (index, mut stream) in some.clone().zip(connect_all(address, some.len())?) {
+                all.poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
+                all.clients.push(Client { stream, got: 0, sent_at: Instant::now() });
+                all.clients[index].ask(Instant::now())?;
+            }
             some.into_iter().try_for_each(|index| all.hear_from(index))?;
         }
         Ok(all)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -87,7 +87,7 @@ impl Tls {
         Ok(clock.figure(count))
     }
 
-    /// Full handshakes, each on a connection of its own and proved by one byte.
+    /// Full handshakes, each on a connection of its own, up to the server's goodbye.
     pub(crate) fn handshakes(&self, server: &Server, span: Span) -> Result<Figure> {
         let mut clock = Clock::start(server, span);
         let (done, over) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -120,9 +120,9 @@ impl Tls {
 
     fn shake(&self, address: SocketAddr) -> Result<()> {
         let mut stream = self.connect(address)?;
-        stream.write_all(b"x")?;
-        stream.read_exact(&mut [0])?;
         stream.conn.send_close_notify();
-        Ok(stream.flush()?)
+        stream.flush()?;
+        ensure!(stream.read(&mut [0])? == 0, "an answer without a question");
+        Ok(())
     }
 }
