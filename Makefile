@@ -21,7 +21,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 export PYTHONDONTWRITEBYTECODE := 1
 
 # The library with everything that it can have.
-ALL_FEATURES := $(GUEST)/tls-ring,$(GUEST)/component
+ALL_FEATURES := $(GUEST)/tls-ring,$(GUEST)/component,$(GUEST)/micro
 
 say = @printf '==> %s\n'
 
@@ -78,6 +78,7 @@ test-native: ## tests that need no WebAssembly: the library on its simulated net
 	$(say) 'test-native: the tools'
 	$(PYTHON) -m unittest discover -s tools
 	cargo test --locked -p $(COMPOSE)
+	cargo test --locked --release -p $(BENCH)
 
 test-wasm: components ## tests of the components under wasmtime
 	$(say) 'test-wasm'
@@ -96,6 +97,10 @@ bench: ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' 
 	cargo build --locked --release -p $(BENCH)
 	$(say) 'bench'
 	@PYTHON=$(PYTHON) target/release/$(BENCH) $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(DOCS),--docs)
+
+bench-micro: ## measure the parts that do no I/O, natively
+	$(say) 'bench-micro'
+	cargo bench --locked -p $(GUEST) --features $(GUEST)/micro,$(GUEST)/tls-ring --bench pure
 
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'
@@ -119,6 +124,9 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked -p $(EXPORT) -p $(CONSUMERS) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
+	$(say) 'lint: clippy, benchmarks'
+	cargo clippy --locked --release -p $(BENCH) --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUESTS) --features $(GUESTS)/tls $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, tools'
 	cargo clippy --locked -p $(COMPOSE) --all-targets -- -D warnings
 	$(say) 'lint: WIT'

@@ -11,6 +11,7 @@ mod plots;
 mod report;
 mod targets;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -104,15 +105,16 @@ fn bench(options: &Options) -> Result<()> {
         rows.extend(footprint.run(&places, plan)?);
     }
 
-    print!("{}", report::table(&rows));
+    let mut stdout = std::io::stdout();
+    stdout.write_all(report::table(&rows).as_bytes())?;
     let out = places.root.join("target/bench");
     report::write(&out.join("results.json"), &format!("{:#}\n", report::json(&rows)))?;
     let plots = plots::draw(&out, &kept)?;
     if options.docs {
         docs::write(&places, plan, &rows, &plots)?;
     }
-    println!("{}, {:.0} s; more in {}", report::summary(&rows), begin.elapsed().as_secs_f64(), out.display());
-    Ok(())
+    let seconds = begin.elapsed().as_secs_f64();
+    Ok(writeln!(stdout, "{}, {seconds:.0} s; more in {}", report::summary(&rows), out.display())?)
 }
 
 fn run(test: &Test, places: &Places, clients: &Clients, plan: Plan, rows: &mut Vec<Row>) -> Result<Measured> {

@@ -90,7 +90,12 @@ pub(crate) fn measure(test: &Test, places: &Places, clients: &Clients, plan: Pla
             server.settle();
         }
     }
-    eprintln!("{}{:<24}{:.0} s              ", if terminal { "\r" } else { "" }, test.name, begin.elapsed().as_secs_f64());
+    eprintln!(
+        "{}{:<24}{:.0} s              ",
+        if terminal { "\r" } else { "" },
+        test.name,
+        begin.elapsed().as_secs_f64()
+    );
     Ok(measured)
 }
 

@@ -129,6 +129,9 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod info;
+#[cfg(feature = "micro")]
+#[doc(hidden)]
+pub mod micro;
 mod options;
 pub mod os;
 mod proto;
