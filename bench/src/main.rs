@@ -128,7 +128,10 @@ fn run(test: &Test, places: &Places, clients: &Clients, plan: Plan, rows: &mut V
 
 fn main() -> ExitCode {
     let result = parse(lexopt::Parser::from_env()).and_then(|options| match &options.serve {
-        _ if options.help => Ok(print!("{}", USAGE.trim_start())),
+        _ if options.help => {
+            print!("{}", USAGE.trim_start());
+            Ok(())
+        }
         Some(arguments) => native::serve(arguments),
         None if options.list => {
             tests().iter().for_each(|test| println!("{}", test.name));

@@ -21,7 +21,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(quick: bool) -> Self {
-        let (rounds, millis) = if quick { (5, 250) } else { (9, 1000) };
+        let (rounds, millis) = if quick { (5, 250) } else { (9, 800) };
         Self { quick, rounds, span: Span::of(Duration::from_millis(millis)) }
     }
 }
