@@ -13,6 +13,9 @@ use wasi_streams_bench_guests::{Mode, Question, memory};
 const MIN_READ: usize = 4 * 1024;
 const MAX_READ: usize = 64 * 1024;
 
+/// So much may wait to be sent before nothing more is read.
+const READ_AHEAD: usize = 192 * 1024;
+
 /// Where a connection stands after a step.
 pub(crate) enum Next {
     /// It may go on, after the others.
@@ -89,7 +92,7 @@ impl Connection {
             let unsent = std::mem::take(&mut self.unsent);
             self.send(unsent)?;
             if !self.unsent.is_empty() {
-                return Ok(self.wait_to_write());
+                return self.read_ahead();
             }
         }
         if self.ending {
@@ -122,7 +125,19 @@ impl Connection {
                 }
             }
         }
-        Ok(if self.unsent.is_empty() { Next::Again } else { self.wait_to_write() })
+        if self.unsent.is_empty() { Ok(Next::Again) } else { self.read_ahead() }
+    }
+
+    /// While the peer takes nothing: what it has sent meanwhile goes out together, in fewer and larger pieces.
+    fn read_ahead(&mut self) -> Result<Next, StreamError> {
+        while self.mode == Mode::Echo && self.unsent.len() < READ_AHEAD {
+            match self.input.read(MAX_READ as u64) {
+                Ok(data) if data.is_empty() => break,
+                Ok(data) => self.unsent.extend_from_slice(&data),
+                Err(_) => break, // told again by the next read
+            }
+        }
+        Ok(self.wait_to_write())
     }
 
     fn answer_line(&mut self) -> Result<Next, StreamError> {
