@@ -89,7 +89,7 @@ bench-tls: components ## measure what TLS costs in a guest, against the same pro
 	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
 	@$(PYTHON) tools/tls_cost.py
 
-bench: ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' for one test, DOCS=1 to write docs/benchmarks.md
+bench: setup ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' for one test, DOCS=1 to write docs/benchmarks.md
 	$(say) 'bench: the servers'
 	cargo build --locked -p $(GUESTS) $(COMPONENT)
 	cargo build --locked -p $(GUESTS) --features tls --bin bench-ours-tls $(COMPONENT)
