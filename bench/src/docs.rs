@@ -15,7 +15,7 @@ use crate::report::{self, summary, table};
 const CRATES: [&str; 5] = ["wstd", "tokio", "tokio-rustls", "rustls", "wasmtime"];
 
 /// Writes the page, and the plots beside it.
-pub(crate) fn write(places: &Places, plan: Plan, rows: &[Row], plots: &[&str]) -> Result<()> {
+pub(crate) fn write(places: &Places, plan: Plan, rows: &[Row], plots: &[&str], load: Option<f64>) -> Result<()> {
     let folder = places.root.join("docs");
     fs::create_dir_all(folder.join("benchmarks"))?;
     let mut images = String::new();
@@ -26,7 +26,7 @@ pub(crate) fn write(places: &Places, plan: Plan, rows: &[Row], plots: &[&str]) -
     let text = format!(
         "<!-- Written by `make bench DOCS=1`; do not edit. -->\n# Benchmarks\n\n{}\n{}\n{}\n{}, {}.\n\n{images}{}",
         include_str!("docs/before.md"),
-        environment(places, plan)?,
+        environment(places, plan, load)?,
         table(rows),
         summary(rows),
         left_out(rows),
@@ -35,7 +35,7 @@ pub(crate) fn write(places: &Places, plan: Plan, rows: &[Row], plots: &[&str]) -
     report::write(&folder.join("benchmarks.md"), &text)
 }
 
-fn environment(places: &Places, plan: Plan) -> Result<String> {
+fn environment(places: &Places, plan: Plan, load: Option<f64>) -> Result<String> {
     let lock = fs::read_to_string(places.root.join("Cargo.lock"))?;
     let crates = CRATES.map(|name| format!("{name} {}", locked(&lock, name).unwrap_or("?")));
     let rustc = output("rustc", &["--version"])?;
@@ -43,14 +43,20 @@ fn environment(places: &Places, plan: Plan) -> Result<String> {
     let openssl = output(&places.python, &["-c", "import ssl; print(ssl.OPENSSL_VERSION)"])?;
     let cores = std::thread::available_parallelism()?;
     Ok(format!(
-        "- date: {}\n- machine: {cores} × {}, {}\n- versions: {rustc}; {}; {python}, {openssl}\n- {} rounds of {:?} each\n",
+        "- date: {}\n- machine: {cores} × {}, {}\n- versions: {rustc}; {}; {python}, {openssl}\n- {} rounds of {:?} each; load of the machine before: {}\n",
         date()?,
         processor().unwrap_or_else(|| std::env::consts::ARCH.into()),
         kernel().unwrap_or_else(|| std::env::consts::OS.into()),
         crates.join(", "),
         plan.rounds,
         plan.span.measure,
+        load.map_or_else(|| "unknown".into(), |load| load.to_string()),
     ))
+}
+
+/// How many programs wanted to run on the average of the last minute.
+pub(crate) fn load_of_machine() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 fn left_out(rows: &[Row]) -> &'static str {

@@ -38,6 +38,9 @@ Usage: wasi-streams-bench [OPTIONS]
 `wasi-streams-bench serve MODE` is the native peer.
 ";
 
+/// Above this load other programs are in the figures.
+const BUSY: f64 = 0.7;
+
 #[derive(Default)]
 struct Options {
     quick: bool,
@@ -87,7 +90,10 @@ fn bench(options: &Options) -> Result<()> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let places = Places { root, python, certificates };
     let plan = Plan::new(options.quick);
-    let begin = Instant::now();
+    let (begin, load) = (Instant::now(), docs::load_of_machine());
+    if let Some(load) = load.filter(|load| *load > BUSY) {
+        eprintln!("the machine is busy with something else (load {load}): expect noise");
+    }
 
     let (mut rows, mut kept) = (Vec::new(), Vec::new());
     for test in tests() {
@@ -111,7 +117,7 @@ fn bench(options: &Options) -> Result<()> {
     report::write(&out.join("results.json"), &format!("{:#}\n", report::json(&rows)))?;
     let plots = plots::draw(&out, &kept)?;
     if options.docs {
-        docs::write(&places, plan, &rows, &plots)?;
+        docs::write(&places, plan, &rows, &plots, load)?;
     }
     let seconds = begin.elapsed().as_secs_f64();
     Ok(writeln!(stdout, "{}, {seconds:.0} s; more in {}", report::summary(&rows), out.display())?)
