@@ -1,6 +1,7 @@
 """Opening connections."""
 
 import socket
+from asyncio import get_running_loop
 
 from wit_world.imports import connections
 
@@ -9,7 +10,6 @@ from ._errors import call
 from ._loop import EventLoop, attempt
 from ._reader import StreamReader
 from ._writer import StreamWriter
-from asyncio import get_running_loop
 
 
 def running_loop():

@@ -46,6 +46,11 @@ CERTIFICATES = {
     Kind.TLS_REVOKED,
     Kind.TLS_BAD_CERTIFICATE,
 }
+# In asyncio's words, by whether the separator was found.
+OVERRUNS = {
+    True: "Separator is found, but chunk is longer than limit",
+    False: "Separator is not found, and chunk exceed the limit",
+}
 
 
 def exception(error):
@@ -54,7 +59,7 @@ def exception(error):
     if kind == Kind.INCOMPLETE_READ:
         return asyncio.IncompleteReadError(detail.value.partial, detail.value.expected)
     if kind == Kind.LIMIT_OVERRUN:
-        return asyncio.LimitOverrunError(message, detail.value.consumed)
+        return asyncio.LimitOverrunError(OVERRUNS[detail.value.found], detail.value.consumed)
     if kind in NUMBERS:
         return OSError(NUMBERS[kind], message)
     if kind in LOOKUPS:

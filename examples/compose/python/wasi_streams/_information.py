@@ -24,20 +24,36 @@ ATTRIBUTES = {
 }
 
 
-def get(resource, name, default, context, server_side):
-    """A value by its name."""
-    if name == "peername":
-        return pair(resource.peer_address(), default)
-    if name == "sockname":
-        return pair(resource.local_address(), default)
-    if name == "socket":
-        return Socket(resource.local_address(), resource.peer_address())
-    if name not in ("sslcontext", "ssl_object", "peercert", "cipher", "compression") or resource.tls() is None:
+class Information:
+    """What is known of a connection, by the names of asyncio."""
+
+    def __init__(self, resource, server_side, context=None):
+        self._resource = resource
+        self.server_side = server_side
+        self.context = context
+
+    def get(self, name, default=None):
+        if name == "peername":
+            return pair(self._resource.peer_address(), default)
+        if name == "sockname":
+            return pair(self._resource.local_address(), default)
+        if name == "socket":
+            return Socket(self._resource.local_address(), self._resource.peer_address())
+        if self._resource.tls() is None:
+            return default
+        tls = SSLObject(self._resource, self.context, self.server_side)
+        match name:
+            case "sslcontext":
+                return self.context
+            case "ssl_object":
+                return tls
+            case "peercert":
+                return tls.getpeercert()
+            case "cipher":
+                return tls.cipher()
+            case "compression":
+                return tls.compression()
         return default
-    if name == "sslcontext":
-        return context
-    tls = SSLObject(resource, context, server_side)
-    return tls if name == "ssl_object" else {"peercert": tls.getpeercert, "cipher": tls.cipher, "compression": tls.compression}[name]()
 
 
 def pair(address, default=None):

@@ -5,18 +5,17 @@ import asyncio
 from wit_world.imports import connections
 
 from ._errors import call
+from ._holder import Holder
 
 # The component counts in 32 bits. There is never that much, so to ask for it is to ask for everything.
 EVERYTHING = 2**32 - 1
 
 
-class StreamReader:
+class StreamReader(Holder):
     """Made by `open_connection` and `start_server`. A read that is cancelled has taken nothing."""
 
     def __init__(self, resource):
-        if not isinstance(resource, connections.Reader):
-            raise TypeError("a StreamReader comes from open_connection or start_server")
-        self._resource = resource
+        super().__init__(resource, connections.Reader)
         self._interest = connections.Interest_Readable(resource)
         self._waiter = None
         self._ended = False
@@ -65,6 +64,10 @@ class StreamReader:
         separators = separator if isinstance(separator, tuple) else (separator,)
         if not all(isinstance(one, bytes | bytearray | memoryview) for one in separators):
             raise TypeError("a separator is bytes, or several of them in a tuple")
+        if not separators:
+            raise ValueError("Separator should contain at least one element")
+        if not all(separators):
+            raise ValueError("Separator should be at least one-byte string")
         data = await self._take("readuntil", self._resource.try_read_until, [bytes(one) for one in separators])
         if data is None:
             raise asyncio.IncompleteReadError(self._rest(), None)

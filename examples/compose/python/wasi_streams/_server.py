@@ -8,6 +8,7 @@ from wit_world.imports import connections
 from . import _options
 from ._connect import running_loop
 from ._errors import call
+from ._holder import Holder
 from ._information import Socket
 from ._loop import attempt
 from ._reader import StreamReader
@@ -63,7 +64,7 @@ async def start_server(
     if one_family:
         options.set_family(one_family)
     resource = call(connections.listen, hosts(host), _options.port(port), options)
-    server = Server(loop, resource, client_connected_cb, ssl, backlog)
+    server = Server(resource, loop, client_connected_cb, ssl, backlog)
     if start_serving:
         server._start_serving()
     return server
@@ -81,12 +82,12 @@ def hosts(host):
     return several
 
 
-class Server:
+class Server(Holder):
     """Made by `start_server`."""
 
-    def __init__(self, loop, resource, callback, context, backlog):
+    def __init__(self, resource, loop, callback, context, backlog):
+        super().__init__(resource, connections.Server)
         self._loop = loop
-        self._resource = resource
         self._callback = callback
         self._context = context
         self._backlog = backlog

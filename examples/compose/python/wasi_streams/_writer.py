@@ -5,25 +5,24 @@ import warnings
 
 from wit_world.imports import connections
 
-from . import _information, _options
+from . import _options
 from ._errors import call
+from ._holder import Holder
+from ._information import Information
 from ._loop import attempt
 from .ssl import SSLContext
 
 
-class StreamWriter:
+class StreamWriter(Holder):
     """Made by `open_connection` and `start_server`."""
 
-    def __init__(self, resource, loop, *, server_side, host=None, context=None, shutdown_timeout=None):
-        if not isinstance(resource, connections.Writer):
-            raise TypeError("a StreamWriter comes from open_connection or start_server")
-        self._resource = resource
+    def __init__(self, resource, loop, *, server_side, host=None, context=None):
+        super().__init__(resource, connections.Writer)
         self._loop = loop
-        self._server_side = server_side
         self._host = host
-        self._context = context
-        self._shutdown_timeout = shutdown_timeout
-        self._transport = Transport(self)
+        self._information = Information(resource, server_side, context)
+        self._shutdown_timeout = None
+        self._transport = Transport(resource, loop, self._information)
         loop.opened(self)
 
     def __repr__(self):
@@ -44,7 +43,11 @@ class StreamWriter:
 
     async def drain(self):
         """Waits while too much is queued."""
-        await attempt(connections.Interest_Drained(self._resource), self._resource.try_drain)
+        await self._loop.take_turns()
+        while not call(self._resource.try_drain):
+            await self._loop.ready(connections.Interest_Drained(self._resource))
+            if self._is_gone_by_will():
+                return
 
     def write_eof(self):
         """Ends our direction behind what is queued; the other goes on."""
@@ -70,7 +73,7 @@ class StreamWriter:
 
     def get_extra_info(self, name, default=None):
         """peername, sockname, socket; over TLS also sslcontext, ssl_object, peercert, cipher, compression."""
-        return _information.get(self._resource, name, default, self._context, self._server_side)
+        return self._information.get(name, default)
 
     async def start_tls(self, sslcontext, *, server_hostname=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None):
         """Goes on over TLS: as the server where the connection was accepted, else as the client."""
@@ -79,7 +82,7 @@ class StreamWriter:
         patience = _options.positive("ssl_handshake_timeout", ssl_handshake_timeout)
         farewell = _options.positive("ssl_shutdown_timeout", ssl_shutdown_timeout)
         await self.drain()
-        if self._server_side:
+        if self._information.server_side:
             call(self._resource.start_tls_server, sslcontext.server_config())
         else:
             # An empty name is one that is not checked; none is the host that was connected to.
@@ -95,22 +98,28 @@ class StreamWriter:
         except asyncio.CancelledError:
             self._resource.abort()
             raise
-        self._context, self._shutdown_timeout = sslcontext, farewell
+        self._information.context, self._shutdown_timeout = sslcontext, farewell
+
+    def _is_gone_by_will(self):
+        try:
+            return call(self._resource.try_wait_closed)
+        except OSError:
+            return False
 
     def __del__(self):
-        resource = getattr(self, "_resource", None)
-        if resource is not None and not resource.is_closing():
+        if "_transport" in self.__dict__ and not self.is_closing():
             self.close()
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
+        super().__del__()
 
 
 class Transport:
     """What `StreamWriter.transport` gives: the low-level side of a connection."""
 
-    def __init__(self, writer):
-        self._resource = writer._resource
-        self._loop = writer._loop
-        self._describe = writer.get_extra_info
+    def __init__(self, resource, loop, information):
+        self._resource = resource
+        self._loop = loop
+        self._information = information
         self._reading = True
         self._limits = None
 
@@ -126,7 +135,7 @@ class Transport:
         return self._resource.is_closing()
 
     def get_extra_info(self, name, default=None):
-        return self._describe(name, default)
+        return self._information.get(name, default)
 
     def get_write_buffer_size(self):
         return self._resource.write_buffer_size()

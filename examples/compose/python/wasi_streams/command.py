@@ -16,8 +16,8 @@ from componentize_py_types import Err
 from wit_world import exports
 
 # Imported by the standard library only when they are needed.
-importlib.import_module("encodings.idna")
-importlib.import_module("encodings.ascii")
+for encoding in ("ascii", "cp1252", "idna", "latin_1", "punycode", "unicode_escape", "utf_16", "utf_32", "utf_8_sig"):
+    importlib.import_module(f"encodings.{encoding}")
 
 
 def command(programs):
