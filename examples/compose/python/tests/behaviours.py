@@ -1,10 +1,11 @@
 """Shows how the streams behave, one line for each thing that can be seen. It prints the same natively and as a component.
 
-    python3 behaviours.py FOLDER
+    python3 behaviours.py FOLDER PORT
 """
 
 import stage
 
+import losses  # noqa: F401 - to be listed
 import reading  # noqa: F401 - to be listed
 import serving  # noqa: F401
 import tls  # noqa: F401

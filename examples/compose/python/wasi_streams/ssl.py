@@ -34,6 +34,8 @@ class SSLCertVerificationError(SSLError, ValueError):
 
 
 CertificateError = SSLCertVerificationError
+# Tracebacks name them as they are known.
+SSLError.__module__ = SSLCertVerificationError.__module__ = "ssl"
 
 
 class VerifyMode(enum.IntEnum):
