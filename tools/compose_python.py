@@ -83,7 +83,8 @@ def python_behaviours(composed: Composed) -> None:
         same(name, text, shown["component"].get(name))
     for name in shown["component"].keys() - shown["native"].keys():
         same(name, "", shown["component"][name])
-    print(f"    {len(shown['native'])} behaviours are the same, {len(shown['component']) - len(shown['native'])} are newer than this Python")
+    newer = len(shown["component"]) - len(shown["native"])
+    print(f"    {len(shown['native'])} behaviours are the same, {newer} are newer than this Python")
 
 
 def sections(text: str) -> dict[str, str]:

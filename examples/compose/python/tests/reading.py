@@ -104,6 +104,15 @@ async def limits_that_make_no_sense():
 
 
 @behaviour
+async def numbers_that_are_none():
+    async with connected(sends(b"0123456789")) as (reader, _):
+        await reader.readexactly(1)
+        for number in (2.5, "2", None):
+            print(await outcome(reader.read(number)), await outcome(reader.readexactly(number)))
+        print(await reader.read(1))
+
+
+@behaviour
 async def one_waits_at_a_time():
     async with connected(sends(b"", b"line\n", pause=0.2)) as (reader, _):
         first = asyncio.create_task(reader.readline())

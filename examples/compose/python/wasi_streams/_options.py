@@ -38,6 +38,7 @@ def host(value):
 def text(name, value):
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {value!r}")
+    value.encode()  # half a character is a UnicodeEncodeError here, and the end of the program in the component
     return value
 
 

@@ -1,6 +1,7 @@
 """The reading side of a connection."""
 
 import asyncio
+import operator
 
 from wit_world.imports import connections
 
@@ -25,6 +26,7 @@ class StreamReader(Holder):
 
     async def read(self, n=-1):
         """At most `n` bytes, as soon as there is one; all up to the end if `n` is negative."""
+        n = operator.index(n)
         if n < 0:
             try:
                 return await self.readexactly(EVERYTHING)
@@ -49,6 +51,7 @@ class StreamReader(Holder):
 
         Raises IncompleteReadError if the stream ends before.
         """
+        n = operator.index(n)
         if not 0 <= n <= EVERYTHING:
             raise ValueError("readexactly size can not be less than zero" if n < 0 else f"readexactly size is above {EVERYTHING}")
         data = await self._take("readexactly", self._resource.try_read_exactly, n)

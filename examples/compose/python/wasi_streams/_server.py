@@ -52,7 +52,7 @@ async def start_server(
         raise ValueError("reuse_port not supported by WASI 0.2")
     if host is None and port is None:
         raise ValueError("Neither host/port nor sock were specified")
-    if isinstance(ssl, bool):
+    if ssl is not None and not isinstance(ssl, SSLContext):
         raise TypeError("ssl argument must be an SSLContext or None")
     options = connections.ListenOptions()
     options.set_limit(_options.limit(limit))

@@ -1,6 +1,7 @@
 """The writing side of a connection."""
 
 import asyncio
+import operator
 import warnings
 
 from wit_world.imports import connections
@@ -81,6 +82,8 @@ class StreamWriter(Holder):
             raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")
         patience = _options.positive("ssl_handshake_timeout", ssl_handshake_timeout)
         farewell = _options.positive("ssl_shutdown_timeout", ssl_shutdown_timeout)
+        if server_hostname is not None:
+            _options.text("server_hostname", server_hostname)
         await self.drain()
         if self._information.server_side:
             call(self._resource.start_tls_server, sslcontext.server_config())
@@ -149,6 +152,7 @@ class Transport:
 
     def set_write_buffer_limits(self, high=None, low=None):
         """`drain` waits above `high`, until at or below `low`."""
+        high, low = (None if mark is None else operator.index(mark) for mark in (high, low))
         if high is None:
             high = self.get_write_buffer_limits()[1] if low is None else 4 * low
         if low is None:

@@ -143,7 +143,7 @@ class SSLContext:
         if capath is not None:
             roots += [text for name in sorted(os.listdir(capath)) if CERTIFICATE in (text := _read(os.path.join(capath, name)))]
         if cadata:
-            roots.append(cadata if isinstance(cadata, str) else DER_cert_to_PEM_cert(cadata))
+            roots.append(cadata.encode("ascii").decode() if isinstance(cadata, str) else DER_cert_to_PEM_cert(cadata))
         for text in roots:
             if CERTIFICATE not in text:
                 raise SSLError(136, "[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate or crl found")
