@@ -71,7 +71,7 @@ def without_ports(lines: list[str]) -> list[str]:
 
 
 def python_behaviours(composed: Composed) -> None:
-    with certificates() as certs, resetting_server() as port:
+    with certificates() as certs, rude_server() as port:
         shown = {}
         for world in WORLDS:
             done = run(composed, world, "behaviours", str(certs), str(port), folder=certs)
@@ -93,16 +93,20 @@ def sections(text: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def resetting_server() -> Iterator[int]:
-    """Resets each connection when something arrives; gives its port."""
+def rude_server() -> Iterator[int]:
+    """Sends lines for ever to who asks for a flood, and resets all others; gives its port."""
+
+    def answer(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            flood = client.recv(100) == b"flood\n"
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            while flood:
+                client.sendall(b"a line of the flood\n" * 10_000)
 
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = server.accept()
-                client.recv(100)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.close()
+                threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()

@@ -5,8 +5,8 @@
 
 import stage
 
-import losses  # noqa: F401 - to be listed
 import reading  # noqa: F401 - to be listed
+import rudeness  # noqa: F401
 import serving  # noqa: F401
 import tls  # noqa: F401
 import writing  # noqa: F401

@@ -154,30 +154,6 @@ async def pausing_reading():
 
 
 @behaviour
-async def a_flood_starves_nobody():
-    async def flood(_reader, writer):
-        while True:
-            writer.write(bytes(1 << 18))
-            await writer.drain()
-
-    ticks = 0
-
-    async def tick():
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0.01)
-            ticks += 1
-
-    async with connected(flood) as (reader, _):
-        ticker = asyncio.create_task(tick())
-        end = asyncio.get_running_loop().time() + 1
-        while asyncio.get_running_loop().time() < end:
-            await reader.read(1 << 20)
-        ticker.cancel()
-        print("ticks" if ticks >= 10 else f"only {ticks} ticks")
-
-
-@behaviour
 async def information():
     addresses = asyncio.get_running_loop().create_future()
 

@@ -1,4 +1,5 @@
-"""How it is when the peer breaks off. The port of a server that resets its connections is an argument of the program."""
+"""How it is with peers that are rude. An argument of the program is the port of a server that answers `flood` with lines for ever, and
+all else by a reset."""
 
 import sys
 
@@ -26,3 +27,24 @@ async def an_idle_connection_is_reset():
     print(writer.is_closing())
     writer.write(b"into the void")
     print(await outcome(writer.drain()))
+
+
+@behaviour
+async def a_flood_starves_nobody():
+    loop = asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection(HOST, int(sys.argv[2]))
+    writer.write(b"flood\n")
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    ticker, end = asyncio.create_task(tick()), loop.time() + 1
+    while loop.time() < end:
+        await reader.readline()
+    ticker.cancel()
+    writer.transport.abort()
+    print("ticks" if ticks >= 10 else f"only {ticks} ticks")
