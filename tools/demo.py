@@ -113,10 +113,13 @@ def certificates():
     """A folder with an authority, ca.pem, and what it has issued to this machine, server.pem with server.key."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n", encoding="utf-8")
+        # From Python 3.13 on certificates have to say whose key and for what, or its clients refuse them.
+        extensions = "subjectAltName=DNS:localhost,IP:127.0.0.1\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        (folder / "server.ext").write_text(extensions, encoding="utf-8")
+        authority = ["-x509", "-subj", "/CN=demo authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         new_key = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         for arguments in (
-            [*new_key, "-x509", "-subj", "/CN=demo authority", "-keyout", "ca.key", "-out", "ca.pem"],
+            [*new_key, *authority, "-keyout", "ca.key", "-out", "ca.pem"],
             [*new_key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"],
             ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
              "-extfile", "server.ext", "-out", "server.pem"],
