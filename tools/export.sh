@@ -17,7 +17,7 @@ can_shrink() {
 }
 
 shrink() { # shrink FROM TO
-    PATH="$PWD/$tools/bin:$PATH" jco opt -q "$1" -o "$2.opt" -- -Oz --converge --low-memory-unused --strip-debug \
+    PATH="$PWD/$tools/bin:$PATH" jco opt -q "$1" -o "$2.opt" -- -Oz --converge --reorder-functions --low-memory-unused --strip-debug \
         --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals \
         --enable-multivalue --enable-reference-types
     "$tools/bin/wasi-streams-compose" strip "$2.opt" -o "$2"

@@ -3,17 +3,23 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
-use super::convert::{address, error, size};
+use super::convert::{address, error, millis, size};
 use super::{Pollable, raw, tls, wit};
 use crate::error::{Error, Result};
 use crate::rt::JoinHandle;
 use crate::rt::calls::{self, LocalFuture};
 use crate::writer::StreamWriter;
 
+/// How long a handshake and a goodbye may take, if that was said.
+pub(super) type Timeouts = (Option<Duration>, Option<Duration>);
+
 /// A writer, and the upgrade to TLS that is under way.
 pub struct Writer {
     writer: Rc<StreamWriter>,
+    /// Of the next upgrade.
+    timeouts: Cell<Timeouts>,
     upgrade: RefCell<Option<JoinHandle<Result<()>>>>,
     /// Why the last upgrade has failed.
     failure: RefCell<Option<Error>>,
@@ -35,6 +41,7 @@ impl Writer {
     pub(super) fn new(writer: StreamWriter) -> Self {
         Self {
             writer: Rc::new(writer),
+            timeouts: Cell::default(),
             upgrade: RefCell::new(None),
             failure: RefCell::new(None),
             not_yet: Cell::new(None),
@@ -81,7 +88,7 @@ impl Writer {
         if self.upgrade.borrow().is_some() {
             return Err(error(wit::ErrorKind::InvalidState, "TLS is being started already"));
         }
-        let task = tls::start(Rc::clone(&self.writer), role?)?;
+        let task = tls::start(Rc::clone(&self.writer), role?, self.timeouts.get())?;
         *self.upgrade.borrow_mut() = Some(task);
         self.reclaim();
         calls::run_ready();
@@ -168,6 +175,10 @@ impl wit::GuestWriter for Writer {
             true => self.writer.transport().pause_reading(),
             false => self.writer.transport().resume_reading(),
         }
+    }
+
+    fn set_start_tls_timeouts(&self, handshake: Option<u32>, shutdown: Option<u32>) {
+        self.timeouts.set((handshake.map(millis), shutdown.map(millis)));
     }
 
     fn start_tls_client(&self, config: wit::TlsClientConfigBorrow<'_>, server_name: Option<String>) -> Answer<()> {

@@ -97,4 +97,9 @@ def tls_timeouts(options, context, handshake, shutdown):
         if seconds is not None:
             if not context:
                 raise ValueError(f"{name} is only meaningful with ssl")
-            setter(milliseconds(positive(name, seconds)))
+            setter(tls_timeout(name, seconds))
+
+
+def tls_timeout(name, seconds):
+    """As the component wants it, or none."""
+    return None if positive(name, seconds) is None else milliseconds(seconds)

@@ -22,7 +22,6 @@ class StreamWriter(Holder):
         self._loop = loop
         self._host = host
         self._information = Information(resource, server_side, context)
-        self._shutdown_timeout = None
         self._transport = Transport(resource, loop, self._information)
         loop.opened(self)
 
@@ -59,11 +58,8 @@ class StreamWriter(Holder):
 
     def close(self):
         """Closes both directions behind what is queued."""
-        already = self.is_closing()
         self._resource.close()
         self._loop.see_off(self._resource)
-        if self._shutdown_timeout is not None and not already and not self._loop.is_closed():
-            self._loop.call_later(self._shutdown_timeout, self._resource.abort)
 
     def is_closing(self):
         return self._resource.is_closing()
@@ -80,11 +76,14 @@ class StreamWriter(Holder):
         """Goes on over TLS: as the server where the connection was accepted, else as the client."""
         if not isinstance(sslcontext, SSLContext):
             raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")
-        patience = _options.positive("ssl_handshake_timeout", ssl_handshake_timeout)
-        farewell = _options.positive("ssl_shutdown_timeout", ssl_shutdown_timeout)
+        timeouts = (
+            _options.tls_timeout("ssl_handshake_timeout", ssl_handshake_timeout),
+            _options.tls_timeout("ssl_shutdown_timeout", ssl_shutdown_timeout),
+        )
         if server_hostname is not None:
             _options.text("server_hostname", server_hostname)
         await self.drain()
+        self._resource.set_start_tls_timeouts(*timeouts)
         if self._information.server_side:
             call(self._resource.start_tls_server, sslcontext.server_config())
         else:
@@ -92,16 +91,15 @@ class StreamWriter(Holder):
             config = sslcontext.client_config(check_name=server_hostname != "")
             call(self._resource.start_tls_client, config, server_hostname or self._host)
         try:
-            async with asyncio.timeout(patience):
-                await attempt(connections.Interest_Handshaken(self._resource), self._resource.try_handshake)
+            await attempt(connections.Interest_Handshaken(self._resource), self._resource.try_handshake)
         except TimeoutError:
             self._resource.abort()
-            late = f"SSL handshake is taking longer than {patience} seconds: aborting the connection"
+            late = f"SSL handshake is taking longer than {ssl_handshake_timeout or 60.0} seconds: aborting the connection"
             raise ConnectionAbortedError(late) from None
         except asyncio.CancelledError:
             self._resource.abort()
             raise
-        self._information.context, self._shutdown_timeout = sslcontext, farewell
+        self._information.context = sslcontext
 
     def _is_gone_by_will(self):
         try:

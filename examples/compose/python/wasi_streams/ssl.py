@@ -129,14 +129,14 @@ class SSLContext:
         self._change(maximum=version)
 
     def load_default_certs(self, purpose=Purpose.SERVER_AUTH):
-        """Trusts the authorities of the web, or those that SSL_CERT_FILE and SSL_CERT_DIR name, unless others are loaded."""
+        """Trusts the authorities of the web, or those that SSL_CERT_FILE and SSL_CERT_DIR name."""
         self._change(default_roots=True)
 
     def set_default_verify_paths(self):
         self.load_default_certs()
 
     def load_verify_locations(self, cafile=None, capath=None, cadata=None):
-        """Trusts these authorities, and from now on no others."""
+        """Trusts these authorities too."""
         if cafile is None and capath is None and not cadata:
             raise TypeError("cafile, capath and cadata cannot be all omitted")
         roots = [] if cafile is None else [_read(cafile)]
@@ -198,6 +198,8 @@ class SSLContext:
             raise SSLCertVerificationError("nobody is trusted: call load_default_certs or load_verify_locations")
         for roots in self._roots:
             config.add_roots_pem(roots)
+        if self._default_roots:
+            config.add_default_roots()
         if not check_name:
             config.dangerous_skip_name_check()
         return self._set_identity(config)
