@@ -202,7 +202,7 @@ async def starting_tls_too_slowly():
     async with serving(silent) as (_, port):
         _, writer = await asyncio.open_connection(HOST, port)
         start = writer.start_tls(client_context(), server_hostname="localhost", ssl_handshake_timeout=0.2)
-        print(await failure(start), writer.is_closing())
+        print(await outcome(start), writer.is_closing())
 
 
 @behaviour

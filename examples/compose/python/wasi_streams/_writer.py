@@ -92,10 +92,6 @@ class StreamWriter(Holder):
             call(self._resource.start_tls_client, config, server_hostname or self._host)
         try:
             await attempt(connections.Interest_Handshaken(self._resource), self._resource.try_handshake)
-        except TimeoutError:
-            self._resource.abort()
-            late = f"SSL handshake is taking longer than {ssl_handshake_timeout or 60.0} seconds: aborting the connection"
-            raise ConnectionAbortedError(late) from None
         except asyncio.CancelledError:
             self._resource.abort()
             raise
