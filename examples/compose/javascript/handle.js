@@ -1,7 +1,7 @@
 // Resources of the interface: the garbage collector frees none of them, and to use a freed one would trap.
 
 import { StreamError, checked } from "./errors.js";
-import { fairness, forget, ready } from "./scheduler.js";
+import { fairness, forget, ready, throwIfAborted } from "./scheduler.js";
 
 /** A resource until it is freed; after that every use throws the kind "closed". */
 export class Handle {
@@ -30,7 +30,7 @@ export class Handle {
   async attempt(tag, step, signal) {
     await fairness();
     for (;;) {
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
       const answer = this.call(step);
       if (answer !== undefined && answer !== false) return answer;
       await ready({ tag, val: this.resource }, signal);

@@ -66,10 +66,15 @@ export async function fairness() {
   if (++immediate > 100) await sleep(0);
 }
 
+/** The engine's own `signal.throwIfAborted()` ends the whole program. */
+export function throwIfAborted(signal) {
+  if (signal?.aborted) throw signal.reason;
+}
+
 /** An entry of a set, until it is resolved, rejected, or its signal aborts it. */
 function pending(set, entry, signal) {
   return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const abort = () => entry.reject(signal.reason);
     const settle = (outcome) => (value) => {
       set.delete(entry);
