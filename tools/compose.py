@@ -6,11 +6,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import compose_javascript
 import compose_rust
 from composed import Composed
 from demo import Failure
 
-LANGUAGES = {"rust": compose_rust.STEPS}
+LANGUAGES = {
+    "rust": compose_rust.STEPS,
+    "javascript": compose_javascript.STEPS,
+}
 
 
 def main(only: list[str]) -> int:

@@ -35,10 +35,10 @@ export function text(value, name) {
   return value;
 }
 
-/** Text becomes UTF-8. */
+/** Text becomes UTF-8. Not `instanceof Uint8Array`: what the interface returns is of another realm. */
 export function bytes(value, name) {
   if (typeof value === "string") return new TextEncoder().encode(value);
-  if (value instanceof Uint8Array) return value;
+  if (value?.[Symbol.toStringTag] === "Uint8Array") return value;
   throw new StreamError("invalid-argument", `${name}: neither a string nor a Uint8Array`);
 }
 

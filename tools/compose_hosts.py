@@ -1,0 +1,75 @@
+"""Builds components, and starts them on a host: our runner, which is wasmtime, or jco on Node.js."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from composed import PROVIDER, Composed
+from demo import ROOT, RUNNER, Failure, Program, running
+
+TOOLS = ROOT / "target/tools/bin"
+WIT = ROOT / "examples/compose/wit"
+NODE_MODULES = ROOT / "target/tools/npm/node_modules"
+KEPT = ROOT / "target/compose"
+
+
+def build(composed: Composed, name: str, sources: Iterable[Path], compile_to: Callable[[Path], None]) -> Path:
+    """The component `name`, plugged. It is kept while the sources are the same: no two builds of JavaScript are, and for each the runner
+    would compile an engine anew."""
+    kept = KEPT / f"{name}.wasm"
+    files = [file for source in [*sources, WIT, PROVIDER] for file in (source.rglob("*") if source.is_dir() else [source])]
+    if not kept.exists() or kept.stat().st_mtime <= max(file.stat().st_mtime for file in files):
+        application = composed.folder / "applications" / kept.name
+        application.parent.mkdir(exist_ok=True)
+        compile_to(application)
+        KEPT.mkdir(parents=True, exist_ok=True)
+        shutil.move(composed.plug(application), kept)
+    return kept
+
+
+def run_tool(tool: str, *arguments: str | Path) -> None:
+    """Runs a tool of target/tools/bin, which must print nothing: that would be a warning."""
+    with running(tool, [str(TOOLS / tool), *map(str, arguments)]) as program:
+        program.finish()
+        if program.lines:
+            program.expect()
+            raise Failure(f"{tool} has something to say")
+
+
+def wasmtime(component: Path, *arguments: str, trust: Path | None = None, environment: Mapping[str, str] | None = None):
+    """Runs a component, which trusts this authority."""
+    options = ["--dir", f"{trust.parent}::/certs", "--env", f"SSL_CERT_FILE=/certs/{trust.name}"] if trust else []
+    for name, value in (environment or {}).items():
+        options += ["--env", f"{name}={value}"]
+    return running(title(component, arguments), [str(RUNNER), *options, str(component), *arguments])
+
+
+def title(component: Path, arguments: Iterable[str]) -> str:
+    return " ".join([component.stem, *arguments])
+
+
+# Unlike our runner's, a program on jco sees no folder, unless a module of ours opens one before it starts; of the environment it sees all.
+OPEN_FOLDER = """
+import { _addPreopen } from "SHIM/dist/nodejs/filesystem.js";
+_addPreopen("/certs", process.env.CERTS);
+"""
+
+
+class Jco:
+    """Node.js with the shim of WASI that jco comes with."""
+
+    def __init__(self, folder: Path):
+        shim = NODE_MODULES / "@bytecodealliance/preview2-shim"
+        self.opener = folder / "open-folder.mjs"
+        self.opener.write_text(OPEN_FOLDER.replace("SHIM", shim.as_uri()), encoding="utf-8")
+
+    def __call__(self, component: Path, *arguments: str, trust: Path | None = None, environment: Mapping[str, str] | None = None):
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")} | dict(environment or {})
+        options: list[str] = []
+        if trust:
+            variables |= {"CERTS": str(trust.parent), "SSL_CERT_FILE": f"/certs/{trust.name}"}
+            options = ["--jco-import", str(self.opener)]
+        command = [str(TOOLS / "jco"), "run", *options, str(component), *arguments]
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        return running(f"jco run {title(component, arguments)}", ["env", "-i", *settings, *command])
