@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import compose_c
 import compose_javascript
 import compose_rust
 from composed import Composed
@@ -14,6 +15,7 @@ from demo import Failure
 LANGUAGES = {
     "rust": compose_rust.STEPS,
     "javascript": compose_javascript.STEPS,
+    "c": compose_c.STEPS,
 }
 
 
