@@ -8,6 +8,7 @@ from pathlib import Path
 
 import compose_c
 import compose_javascript
+import compose_jco
 import compose_rust
 from composed import Composed
 from demo import Failure
@@ -16,6 +17,7 @@ LANGUAGES = {
     "rust": compose_rust.STEPS,
     "javascript": compose_javascript.STEPS,
     "c": compose_c.STEPS,
+    "jco": compose_jco.STEPS,
 }
 
 

@@ -49,27 +49,30 @@ def title(component: Path, arguments: Iterable[str]) -> str:
     return " ".join([component.stem, *arguments])
 
 
-# Unlike our runner's, a program on jco sees no folder, unless a module of ours opens one before it starts; of the environment it sees all.
+# A module that jco loads before the program. Without one there are no folders, all of the environment, and all of the network.
 OPEN_FOLDER = """
 import { _addPreopen } from "SHIM/dist/nodejs/filesystem.js";
 _addPreopen("/certs", process.env.CERTS);
 """
+NO_NETWORK = """
+import { _denyDnsLookup, _denyTcp } from "SHIM/dist/nodejs/sockets.js";
+_denyTcp();
+_denyDnsLookup();
+"""
 
 
 class Jco:
-    """Node.js with the shim of WASI that jco comes with."""
+    """Node.js with the shim of WASI that jco comes with; `network=False` denies sockets and lookup."""
 
-    def __init__(self, folder: Path):
-        shim = NODE_MODULES / "@bytecodealliance/preview2-shim"
-        self.opener = folder / "open-folder.mjs"
-        self.opener.write_text(OPEN_FOLDER.replace("SHIM", shim.as_uri()), encoding="utf-8")
+    def __init__(self, folder: Path, network: bool = True):
+        shim = (NODE_MODULES / "@bytecodealliance/preview2-shim").as_uri()
+        self.setup = folder / f"jco-{network}.mjs"
+        self.setup.write_text((OPEN_FOLDER if network else NO_NETWORK).replace("SHIM", shim), encoding="utf-8")
 
     def __call__(self, component: Path, *arguments: str, trust: Path | None = None, environment: Mapping[str, str] | None = None):
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")} | dict(environment or {})
-        options: list[str] = []
+        variables = {"PATH": os.environ["PATH"], "CERTS": str(trust.parent if trust else self.setup.parent), **(environment or {})}
         if trust:
-            variables |= {"CERTS": str(trust.parent), "SSL_CERT_FILE": f"/certs/{trust.name}"}
-            options = ["--jco-import", str(self.opener)]
-        command = [str(TOOLS / "jco"), "run", *options, str(component), *arguments]
+            variables["SSL_CERT_FILE"] = f"/certs/{trust.name}"
         settings = [f"{name}={value}" for name, value in variables.items()]
-        return running(f"jco run {title(component, arguments)}", ["env", "-i", *settings, *command])
+        command = ["env", "-i", *settings, str(TOOLS / "jco"), "run", "--jco-import", str(self.setup), str(component), *arguments]
+        return running(f"jco run {title(component, arguments)}", command)

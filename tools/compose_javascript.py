@@ -10,7 +10,7 @@ from composed import Composed
 from demo import ROOT, certificates, running
 
 SOURCES = ROOT / "examples/compose/javascript"
-CHECKS = ("tasks", "deadlines", "fairness", "limits", "nonsense", "afterwards", "upgrade")
+CHECKS = ("tasks", "deadlines", "fairness", "limits", "halves", "nonsense", "afterwards", "upgrade")
 
 # Echoes over TLS, after which the server's certificate was verified.
 TLS_CLIENT = ("openssl", "s_client", "-quiet", "-verify_return_error", "-verify_ip", "127.0.0.1")
@@ -58,10 +58,7 @@ def javascript_failures(composed: Composed) -> None:
 
 def javascript_checks(composed: Composed) -> None:
     with certificates() as certs:
-        for check in CHECKS:
-            with program(composed, check, environment=texts(certs))() as running_check:
-                running_check.finish()
-                running_check.expect()
+        peers.checks(program(composed, "checks", environment=texts(certs)), CHECKS)
 
 
 STEPS = (javascript_echo, javascript_echo_over_tls, javascript_headers, javascript_failures, javascript_checks)

@@ -114,6 +114,13 @@ def distrusted(run: Run, message: str) -> None:
         fails(run, "127.0.0.1", port, "/page.html", trust=another_authority(certs), message=message)
 
 
+def checks(run: Run, names: tuple[str, ...]) -> None:
+    """Those that a program makes of itself."""
+    with run(*names) as program:
+        program.finish()
+        program.expect(*(f"{name}: as expected" for name in names))
+
+
 def another_authority(certs: Path) -> Path:
     certificate = certs / "another.pem"
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(certs / "another.key")]

@@ -1,4 +1,4 @@
-// What the programs do not show: each is a program of its own, and fails by an error.
+// What the programs do not show. A check fails by an error.
 
 import { variable } from "../command.js";
 import { StreamError, TlsClient, TlsServer, listen, openConnection, sleep, startServer, timeout } from "../streams.js";
@@ -120,6 +120,18 @@ export async function limits() {
     const lines = [];
     for await (const line of reader.lines()) lines.push(line);
     same(lines, ["é", "last"]);
+  });
+}
+
+/** One direction ends, and the answer comes in the other. */
+export async function halves() {
+  await pair(async (accepted, { reader, writer }) => {
+    writer.write("question");
+    writer.writeEof();
+    same(text(await accepted.reader.readToEnd()), "question");
+    accepted.writer.write("answer");
+    accepted.writer.close();
+    same(text(await timeout(5000, (signal) => reader.readToEnd({ signal }))), "answer");
   });
 }
 
