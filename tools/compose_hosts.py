@@ -1,7 +1,10 @@
 """Builds components, and starts them on a host: our runner, which is wasmtime, or jco on Node.js."""
 
+import contextlib
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -74,5 +77,19 @@ class Jco:
         if trust:
             variables["SSL_CERT_FILE"] = f"/certs/{trust.name}"
         settings = [f"{name}={value}" for name, value in variables.items()]
-        command = ["env", "-i", *settings, str(TOOLS / "jco"), "run", "--jco-import", str(self.setup), str(component), *arguments]
-        return running(f"jco run {title(component, arguments)}", command)
+        # Its own folder would stay behind when the program is ended.
+        options = ["--jco-dir", str(self.setup.parent / f"jco-{component.stem}"), "--jco-import", str(self.setup)]
+        command = ["env", "-i", *settings, str(TOOLS / "jco"), "run", *options, str(component), *arguments]
+        return group(f"jco run {title(component, arguments)}", command)
+
+
+@contextlib.contextmanager
+def group(name: str, command: list[str]):
+    """As `running`, and ends what the program has started too: of jco, that is the component."""
+    leader = "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"
+    with running(name, [sys.executable, "-c", leader, *command]) as program:
+        try:
+            yield program
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.process.pid, signal.SIGKILL)
