@@ -17,9 +17,10 @@ TLS_CLIENT = ("openssl", "s_client", "-quiet", "-verify_return_error", "-verify_
 
 
 def component(composed: Composed) -> Path:
-    return build(
-        composed, "javascript", [SOURCES], lambda target: run_tool("componentize-js", SOURCES / "test/all.js", WIT, "javascript-app", target)
-    )
+    def compile_to(target: Path) -> None:
+        run_tool("componentize-js", SOURCES / "test/all.js", WIT, "javascript-app", target)
+
+    return build(composed, "javascript", [SOURCES], compile_to)
 
 
 def program(composed: Composed, name: str, host=wasmtime, **options) -> peers.Run:

@@ -57,7 +57,8 @@ def jco_failures(composed: Composed) -> None:
 
 def jco_checks(composed: Composed) -> None:
     with certificates() as certs:
-        peers.checks(compose_javascript.program(composed, "checks", Jco(composed.folder), environment=compose_javascript.texts(certs)), CHECKS)
+        texts = compose_javascript.texts(certs)
+        peers.checks(compose_javascript.program(composed, "checks", Jco(composed.folder), environment=texts), CHECKS)
 
 
 def jco_denies_what_it_is_told_to(composed: Composed) -> None:

@@ -29,8 +29,8 @@ export class Connection {
 /**
  * The reading side: bytes are `Uint8Array`s, and an empty one is the end of the stream, where `for await` gives all lines before it.
  *
- * One task at a time reads. Every function takes a `{ signal }` as its last argument: aborted, it throws the signal's reason, and
- * nothing is lost. After the writer is closed, all that is left may be thrown away at any time; then reading throws the kind "closed".
+ * One task at a time reads. Every function takes a `{ signal }` as its last argument: aborted, it throws the signal's reason, and nothing
+ * is lost, except of `readToEnd`. After `writer.close()` what is left may be thrown away at any time; then reading throws "closed".
  */
 export class Reader {
   #handle;

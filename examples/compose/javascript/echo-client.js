@@ -1,6 +1,6 @@
 // Sends a message and shows the answer.
 //
-//     componentize-js … (see README.md)
+//     npx componentize-js echo-client.js --wit ../wit -n javascript-app -d http -d fetch-event -o echo-client.wasm
 //     wac plug echo-client.wasm --plug wasi-streams.wasm -o out.wasm
 //     wasmtime run -S tcp,inherit-network,allow-ip-name-lookup out.wasm 127.0.0.1 8888 'Hello World!'
 
@@ -20,4 +20,4 @@ export async function main([host, port, message]) {
   console.log("Close the connection");
 }
 
-export const run = command(main);
+export const run = command(main, "HOST", "PORT", "MESSAGE");

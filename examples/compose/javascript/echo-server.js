@@ -1,5 +1,7 @@
 // Echoes what every client sends, many clients at once.
 //
+//     npx componentize-js echo-server.js --wit ../wit -n javascript-app -d http -d fetch-event -o echo-server.wasm
+//     wac plug echo-server.wasm --plug wasi-streams.wasm -o out.wasm
 //     wasmtime run -S tcp,inherit-network,allow-ip-name-lookup out.wasm 127.0.0.1 8888
 //
 // Over TLS if the environment has a certificate and its key as PEM texts, because JavaScript in components has no files:
@@ -24,4 +26,4 @@ export async function main([host, port]) {
   await server.serveForever();
 }
 
-export const run = command(main);
+export const run = command(main, "HOST", "PORT");

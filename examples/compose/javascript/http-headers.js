@@ -1,5 +1,7 @@
 // Shows the headers of a web page.
 //
+//     npx componentize-js http-headers.js --wit ../wit -n javascript-app -d http -d fetch-event -o http-headers.wasm
+//     wac plug http-headers.wasm --plug wasi-streams.wasm -o out.wasm
 //     wasmtime run -S tcp,inherit-network,allow-ip-name-lookup out.wasm example.org 80 /
 
 import { command } from "./command.js";
@@ -19,4 +21,4 @@ export async function main([host, port, path]) {
   await headers(connection, host, path);
 }
 
-export const run = command(main);
+export const run = command(main, "HOST", "PORT", "PATH");

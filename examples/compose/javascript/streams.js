@@ -1,7 +1,5 @@
 // asyncio's streams for JavaScript in components, over the interface `wasi-streams:net/connections`.
 //
-//     import { openConnection, run } from "./streams.js";
-//
 //     await using connection = await openConnection("example.org", 443, { tls: true });
 //     connection.writer.write("HEAD / HTTP/1.0\r\nHost: example.org\r\n\r\n");
 //     for await (const line of connection.reader.lines()) console.log(line);
