@@ -40,12 +40,19 @@ def run_tool(tool: str, *arguments: str | Path) -> None:
             raise Failure(f"{tool} has something to say")
 
 
-def wasmtime(component: Path, *arguments: str, trust: Path | None = None, environment: Mapping[str, str] | None = None):
-    """Runs a component, which trusts this authority."""
+def wasmtime(
+    component: Path,
+    *arguments: str,
+    trust: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    files: int | None = None,
+):
+    """Runs a component, which trusts this authority; the host has so many files and sockets at the most."""
     options = ["--dir", f"{trust.parent}::/certs", "--env", f"SSL_CERT_FILE=/certs/{trust.name}"] if trust else []
     for name, value in (environment or {}).items():
         options += ["--env", f"{name}={value}"]
-    return running(title(component, arguments), [str(RUNNER), *options, str(component), *arguments])
+    limit = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"] if files else []
+    return running(title(component, arguments), [*limit, str(RUNNER), *options, str(component), *arguments])
 
 
 def title(component: Path, arguments: Iterable[str]) -> str:

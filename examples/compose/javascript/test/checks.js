@@ -62,6 +62,30 @@ export async function tasks() {
   await fails("connection-refused", () => openConnection(HOST, port));
 }
 
+/** Nothing stays open; the test lets the host have few files. */
+export async function many() {
+  let served = 0;
+  const failures = [];
+  const server = startServer(
+    async (reader) => {
+      if (++served % 3 === 0) throw new Error("a handler gives up");
+      await reader.readToEnd();
+    },
+    HOST,
+    0,
+    { failed: (error) => failures.push(error) },
+  );
+  const [{ port }] = server.addresses;
+  for (let times = 0; times < 300; times++) {
+    await using connection = await openConnection(HOST, port);
+    if (times % 5 === 0) connection.writer.abort();
+  }
+  while (served < 300) await sleep(1);
+  server.close();
+  await server.closed();
+  same(failures.length, 100);
+}
+
 export async function deadlines() {
   await pair(async (accepted, { reader, writer }) => {
     await fails("timed-out", () => timeout(20, (signal) => reader.readLine({ signal })));
