@@ -4,24 +4,28 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from composed import PROVIDER, Composed
-from demo import ROOT, RUNNER, Failure, Program, running
+from demo import ROOT, RUNNER, Failure, running
 
 TOOLS = ROOT / "target/tools/bin"
 WIT = ROOT / "examples/compose/wit"
 NODE_MODULES = ROOT / "target/tools/npm/node_modules"
 KEPT = ROOT / "target/compose"
+# Which versions of the compilers there are is said here.
+COMPILERS = (ROOT / "tools/compose-setup.sh", ROOT / "tools/compose")
 
 
 def build(composed: Composed, name: str, sources: Iterable[Path], compile_to: Callable[[Path], None]) -> Path:
     """The component `name`, plugged. It is kept while the sources are the same: no two builds of JavaScript are, and for each the runner
     would compile an engine anew."""
     kept = KEPT / f"{name}.wasm"
-    files = [file for source in [*sources, WIT, PROVIDER] for file in (source.rglob("*") if source.is_dir() else [source])]
+    roots = [*sources, *COMPILERS, WIT, PROVIDER]
+    files = [file for root in roots for file in (root.rglob("*") if root.is_dir() else [root])]
     if not kept.exists() or kept.stat().st_mtime <= max(file.stat().st_mtime for file in files):
         application = composed.folder / "applications" / kept.name
         application.parent.mkdir(exist_ok=True)
@@ -32,12 +36,12 @@ def build(composed: Composed, name: str, sources: Iterable[Path], compile_to: Ca
 
 
 def run_tool(tool: str, *arguments: str | Path) -> None:
-    """Runs a tool of target/tools/bin, which must print nothing: that would be a warning."""
-    with running(tool, [str(TOOLS / tool), *map(str, arguments)]) as program:
-        program.finish()
-        if program.lines:
-            program.expect()
-            raise Failure(f"{tool} has something to say")
+    """Runs a tool of target/tools/bin, which must print nothing: that would be a warning. It may take minutes: zig builds its C library
+    when it first runs."""
+    command = [str(TOOLS / tool), *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=600, check=False)
+    if done.returncode != 0 or done.stdout or done.stderr:
+        raise Failure(f"{tool} ended with status {done.returncode}; its output:\n{done.stdout}{done.stderr}")
 
 
 def wasmtime(

@@ -16,7 +16,7 @@ from demo import HEADERS, HTTPS_SERVER, Failure, Program, certificates, running,
 
 Run = Callable[..., contextlib.AbstractContextManager[Program]]
 
-# One client of three does not read what it gets, and the others do not suffer from that.
+# The first client does not read what it gets; the three others do not suffer from that.
 STALLING_CLIENTS = """
 import asyncio, sys
 
