@@ -39,7 +39,8 @@ def run_tool(tool: str, *arguments: str | Path) -> None:
     """Runs a tool of target/tools/bin, which must print nothing: that would be a warning. It may take minutes: zig builds its C library
     when it first runs."""
     command = [str(TOOLS / tool), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=600, check=False)
+    output = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    done = subprocess.run(command, cwd=ROOT, timeout=600, check=False, **output)
     if done.returncode != 0 or done.stdout or done.stderr:
         raise Failure(f"{tool} ended with status {done.returncode}; its output:\n{done.stdout}{done.stderr}")
 

@@ -60,7 +60,7 @@ def javascript_failures(composed: Composed) -> None:
 def javascript_checks(composed: Composed) -> None:
     with certificates() as certs:
         peers.checks(program(composed, "checks", environment=texts(certs)), CHECKS)
-    peers.checks(program(composed, "checks", files=64), ("many",))
+    peers.checks(program(composed, "checks", files=64), ("freed",))
 
 
 STEPS = (javascript_echo, javascript_echo_over_tls, javascript_headers, javascript_failures, javascript_checks)

@@ -1,5 +1,6 @@
 // What the programs do not show. A check fails by an error.
 
+import * as net from "wasi-streams:net/connections@0.1.0";
 import { variable } from "../command.js";
 import { StreamError, TlsClient, TlsServer, listen, openConnection, sleep, startServer, timeout } from "../streams.js";
 
@@ -62,8 +63,24 @@ export async function tasks() {
   await fails("connection-refused", () => openConnection(HOST, port));
 }
 
-/** Nothing stays open; the test lets the host have few files. */
-export async function many() {
+/** Counts from now on how many resources of each kind are freed. */
+function counted(...kinds) {
+  const counts = {};
+  for (const kind of kinds) {
+    const { prototype } = net[kind];
+    const free = prototype[Symbol.dispose];
+    counts[kind] = 0;
+    prototype[Symbol.dispose] = function () {
+      counts[kind]++;
+      return free.call(this);
+    };
+  }
+  return counts;
+}
+
+/** Nothing is left over, however connections end. */
+export async function freed() {
+  const counts = counted("ConnectOptions", "Connecting", "Reader", "Writer", "Server");
   let served = 0;
   const failures = [];
   const server = startServer(
@@ -83,7 +100,14 @@ export async function many() {
   while (served < 300) await sleep(1);
   server.close();
   await server.closed();
+  await fails("connection-refused", () => openConnection(HOST, port));
+  const given = new AbortController();
+  const attempt = openConnection(HOST, port, { signal: given.signal });
+  given.abort(new StreamError("other", "given up"));
+  await fails("other", () => attempt);
+  while (counts.Writer < 600) await sleep(1);
   same(failures.length, 100);
+  same(counts, { ConnectOptions: 302, Connecting: 302, Reader: 600, Writer: 600, Server: 1 });
 }
 
 export async function deadlines() {
@@ -108,7 +132,9 @@ export async function deadlines() {
     accepted.writer.close();
     await accepted.writer.closed();
     writer.abort();
+    await writer.closed();
   });
+  await sleep(1); // would trap, if one that gave up still waited for what is freed
 }
 
 /** Many who always have something to read do not keep out the one that sleeps. */
