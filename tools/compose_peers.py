@@ -11,11 +11,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from composed import ECHO_CLIENT, ECHO_SERVER
+from composed import ECHO_SERVER
 from demo import HEADERS, HTTPS_SERVER, Failure, Program, certificates, running, website
 
 Run = Callable[..., contextlib.AbstractContextManager[Program]]
 
+# A line, because some servers echo lines.
+CLIENT = """
+import asyncio, sys
+
+async def main():
+    reader, writer = await asyncio.open_connection('127.0.0.1', int(sys.argv[1]))
+    writer.write(b'from CPython\\n')
+    print('Received:', (await reader.readline()).decode().rstrip())
+    writer.close()
+    await writer.wait_closed()
+
+asyncio.run(main())
+"""
 # The first client does not read what it gets; the three others do not suffer from that.
 STALLING_CLIENTS = """
 import asyncio, sys
@@ -82,7 +95,7 @@ def echo_client(run: Run) -> None:
             client.expect(r"Send: .Hello CPython!.", r"Received: .Hello CPython!.", r"Close the connection")
 
 
-def echo_server(run: Run, clients: str = ECHO_CLIENT, received: str = r"Received: from CPython") -> None:
+def echo_server(run: Run, clients: str = CLIENT, received: str = r"Received: from CPython") -> None:
     with run("127.0.0.1", "0") as server:
         port = server.wait_for(r"^Serving on .*127\.0\.0\.1\D+(\d+)")[1]
         with running("CPython's clients", [sys.executable, "-c", clients, port]) as peer:
