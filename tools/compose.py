@@ -6,12 +6,21 @@ import sys
 import tempfile
 from pathlib import Path
 
+import compose_c
+import compose_javascript
+import compose_jco
 import compose_python
 import compose_rust
 from composed import Composed
 from demo import Failure
 
-LANGUAGES = {"rust": compose_rust.STEPS, "python": compose_python.STEPS}
+LANGUAGES = {
+    "rust": compose_rust.STEPS,
+    "python": compose_python.STEPS,
+    "javascript": compose_javascript.STEPS,
+    "c": compose_c.STEPS,
+    "jco": compose_jco.STEPS,
+}
 
 
 def main(only: list[str]) -> int:

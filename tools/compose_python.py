@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import Iterator
 
+from compose_hosts import TOOLS, build
 from composed import PLUG, PROVIDER, Composed
 from demo import DEADLINE, HTTPS_SERVER, ROOT, RUNNER, Failure, Program, certificates, running, website
 
@@ -30,15 +31,19 @@ def python_builds(composed: Composed) -> None:
         if path.stem in PROGRAMS and not imports:
             raise Failure(f"{path} imports nothing of wasi_streams")
         (composed.folder / "native" / path.name).write_text(text, encoding="utf-8")
-    sources = [str(HERE / f"{program}.py") for program in PROGRAMS]
-    tools = ["--componentize-py", str(ROOT / "target/tools/bin/componentize-py"), "--wac", str(PLUG)]
-    command = [sys.executable, str(HERE / "build.py"), *sources, "-o", str(component(composed)), "--plug", str(PROVIDER), *tools]
-    with running("build.py", command) as building:
-        building.finish()
+    component(composed)
 
 
 def component(composed: Composed) -> Path:
-    return composed.folder / "python.wasm"
+    return build(composed, "python", [HERE], compile_to, plugs=True)
+
+
+def compile_to(output: Path) -> None:
+    sources = [str(HERE / f"{program}.py") for program in PROGRAMS]
+    tools = ["--componentize-py", str(TOOLS / "componentize-py"), "--wac", str(PLUG)]
+    command = [sys.executable, str(HERE / "build.py"), *sources, "-o", str(output), "--plug", str(PROVIDER), *tools]
+    with running("build.py", command) as building:
+        building.finish()
 
 
 def command(composed: Composed, world: str, program: str, *arguments: str, folder: Path | None = None, trust: str = "") -> list[str]:

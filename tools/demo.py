@@ -45,8 +45,8 @@ class Program:
                 return found
         raise Failure(f"{self.name} ended without a line like {pattern!r}{self._output()}")
 
-    def finish(self) -> None:
-        """Ends the program's standard input and waits until it is done, which must be a success."""
+    def finish(self, expected: int = 0) -> None:
+        """Ends the program's standard input and waits until it is done, with this status."""
         self.process.stdin.close()
         deadline = time.monotonic() + DEADLINE
         while self._next(deadline, "did not end") is not None:
@@ -55,7 +55,7 @@ class Program:
             status = self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise Failure(f"{self.name} closed its output and did not end{self._output()}") from None
-        if status != 0:
+        if status != expected:
             raise Failure(f"{self.name} ended with status {status}{self._output()}")
 
     def expect(self, *patterns: str) -> None:
