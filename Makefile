@@ -7,9 +7,10 @@ HOST := wasi-streams-host
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
-# What exports the library to other languages, and who imports it.
+# What exports the library to other languages and accepts for them, and who imports it.
 EXPORT := wasi-streams-component
-CONSUMERS := wasi-streams-compose-rust
+DRIVER := wasi-streams-driver
+CONSUMERS := wasi-streams-compose-rust wasi-streams-compose-rust-push
 WASM := --target wasm32-wasip2
 COMPONENT := $(WASM) --profile component
 
@@ -50,7 +51,7 @@ components: ## build examples and fixtures to target/components/NAME.wasm, and t
 compose: compose-setup components ## run the programs that use the library by composition, against real peers
 	$(say) 'compose'
 	cargo build --locked -p $(COMPOSE)
-	cargo build --locked -p $(CONSUMERS) $(COMPONENT)
+	cargo build --locked $(CONSUMERS:%=-p %) $(COMPONENT)
 	@$(PYTHON) tools/compose.py $(ONLY)
 
 readme: components ## run the commands of README.md
@@ -105,7 +106,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
-	cargo clippy --locked -p $(EXPORT) -p $(CONSUMERS) $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(EXPORT) -p $(DRIVER) $(CONSUMERS:%=-p %) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: clippy, tools'

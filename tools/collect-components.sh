@@ -14,7 +14,7 @@ for name in $names; do
 done
 for file in "$components"/*.wasm; do
     name=$(basename "$file" .wasm)
-    case $name in wasi-streams | wasi-streams-plain) continue ;; esac # tools/export.sh makes them
+    case $name in wasi-streams | wasi-streams-plain | wasi-streams-driver) continue ;; esac # tools/export.sh makes them
     grep -qxF "$name" <<<"$names" || rm -f "$file"
 done
 echo "==> components: $(wc -w <<<"$names") in $components"

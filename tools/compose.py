@@ -6,11 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import compose_push
 import compose_rust
 from composed import Composed
 from demo import Failure
 
-LANGUAGES = {"rust": compose_rust.STEPS}
+LANGUAGES = {"rust": compose_rust.STEPS, "push": compose_push.STEPS}
 
 
 def main(only: list[str]) -> int:
