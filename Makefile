@@ -38,20 +38,22 @@ setup: ## check the tools, install the compile target and what else is missing
 compose-setup: setup ## install the compilers of other languages to components, below target/tools
 	@PYTHON=$(PYTHON) tools/compose-setup.sh
 
-components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
+components: ## build examples, fixtures and compositions to target/components, and target/release/wasi-streams-run
 	$(say) 'components: examples and fixtures for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
 	@tools/export.sh
 	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
+	$(say) 'components: programs in Rust that use the library by composition'
+	cargo build --locked -p $(COMPOSE)
+	cargo build --locked $(CONSUMERS:%=-p %) $(COMPONENT)
+	@tools/collect-composed.sh
 	$(say) 'components: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
 compose: compose-setup components ## run the programs that use the library by composition, against real peers
 	$(say) 'compose'
-	cargo build --locked -p $(COMPOSE)
-	cargo build --locked $(CONSUMERS:%=-p %) $(COMPONENT)
 	@$(PYTHON) tools/compose.py $(ONLY)
 
 readme: components ## run the commands of README.md
