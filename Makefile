@@ -4,6 +4,8 @@ PYTHON ?= python3
 GUEST := wasi-streams
 COMPOSE := wasi-streams-compose
 HOST := wasi-streams-host
+# Clients for measurements.
+LOAD := wasi-streams-load
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
@@ -27,7 +29,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup compose-setup components demo compose readme test plain bench-tls test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
+.PHONY: help setup compose-setup components demo compose readme test plain bench-tls bench-compose test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -89,6 +91,11 @@ bench-tls: components ## measure what TLS costs in a guest, against the same pro
 	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
 	@$(PYTHON) tools/tls_cost.py
 
+bench-compose: components ## measure what composition costs, against the same program linked with the library
+	$(say) 'bench-compose'
+	cargo build --locked --release -p $(LOAD)
+	@$(PYTHON) tools/compose_cost.py
+
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'
 	@$(PYTHON) tools/conformance.py
@@ -112,7 +119,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: clippy, tools'
-	cargo clippy --locked -p $(COMPOSE) --all-targets -- -D warnings
+	cargo clippy --locked -p $(COMPOSE) -p $(LOAD) --all-targets -- -D warnings
 	$(say) 'lint: WIT'
 	@$(PYTHON) tools/wit_deps.py --check
 	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --ours provider

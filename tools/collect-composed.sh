@@ -16,5 +16,6 @@ put_together() { # put_together NAME FLOOR…
 
 mkdir -p "$composed"
 put_together rust-echo-server "$components/wasi-streams.wasm" "$built/rust-echo-server.wasm"
+put_together rust-echo-one-by-one "$components/wasi-streams.wasm" "$built/rust-echo-one-by-one.wasm"
 put_together rust-push "$components/wasi-streams.wasm" "$built/rust_push.wasm" "$components/wasi-streams-driver.wasm"
 echo "==> components: composed ones in $composed"
