@@ -23,9 +23,16 @@ struct Tally {
     over: AtomicBool,
 }
 
+/// A line in capitals, which comes back as it is also from a server that answers lines in capitals.
+fn message(size: usize) -> Vec<u8> {
+    let mut message = vec![b'X'; size];
+    message[size - 1] = b'\n';
+    message
+}
+
 /// Sends a message when the one before has come back.
 fn turns(mut stream: &TcpStream, size: usize, tally: &Tally) -> Result<()> {
-    let (question, mut answer) = (vec![b'x'; size], vec![0; size]);
+    let (question, mut answer) = (message(size), vec![0; size]);
     while !tally.over.load(Relaxed) {
         stream.write_all(&question)?;
         stream.read_exact(&mut answer)?;
@@ -39,7 +46,7 @@ fn turns(mut stream: &TcpStream, size: usize, tally: &Tally) -> Result<()> {
 fn flood(stream: &TcpStream, size: usize, tally: &Tally) -> Result<()> {
     thread::scope(|scope| {
         scope.spawn(move || {
-            let (piece, mut stream) = (vec![b'x'; size], stream);
+            let (piece, mut stream) = (message(size), stream);
             while !tally.over.load(Relaxed) && stream.write_all(&piece).is_ok() {}
             stream.shutdown(Shutdown::Write)
         });
@@ -68,6 +75,7 @@ fn main() -> Result<()> {
     let [address, connections, size, how, milliseconds] = &arguments[..] else { bail!(USAGE) };
     let (address, connections): (SocketAddr, usize) = (address.parse()?, connections.parse()?);
     let (size, time): (usize, _) = (size.parse()?, Duration::from_millis(milliseconds.parse()?));
+    ensure!(size > 0, USAGE);
     let play = match how.as_str() {
         "turns" => turns,
         "flood" => flood,
