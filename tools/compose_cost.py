@@ -28,6 +28,7 @@ CASES = (
     (ONE_BY_ONE, "blocking", 1, SMALL),
     (WAITING, "`wait`", 1, SMALL),
     (WAITING, "`wait`", 50, SMALL),
+    (PUSHED, "push driver", 50, SMALL),
     (ONE_BY_ONE, "blocking", 1, BULK),
     (WAITING, "`wait`", 1, BULK),
     (WAITING, "`wait`", 50, BULK),

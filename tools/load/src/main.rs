@@ -47,7 +47,9 @@ fn flood(stream: &TcpStream, size: usize, tally: &Tally) -> Result<()> {
     thread::scope(|scope| {
         scope.spawn(move || {
             let (piece, mut stream) = (message(size), stream);
-            while !tally.over.load(Relaxed) && stream.write_all(&piece).is_ok() {}
+            while !tally.over.load(Relaxed) {
+                stream.write_all(&piece)?;
+            }
             stream.shutdown(Shutdown::Write)
         });
         let (mut piece, mut stream) = (vec![0; size], stream);
