@@ -9,6 +9,7 @@ from pathlib import Path
 import compose_c
 import compose_javascript
 import compose_jco
+import compose_push
 import compose_python
 import compose_rust
 from composed import Composed
@@ -16,6 +17,7 @@ from demo import Failure
 
 LANGUAGES = {
     "rust": compose_rust.STEPS,
+    "push": compose_push.STEPS,
     "python": compose_python.STEPS,
     "javascript": compose_javascript.STEPS,
     "c": compose_c.STEPS,

@@ -23,6 +23,15 @@ def rust_echo(composed: Composed) -> None:
             client.expect(r'Received: "Hello CPython!"')
 
 
+def rust_echo_one_by_one(composed: Composed) -> None:
+    with composed.run("rust-echo-one-by-one", "127.0.0.1", "0") as server:
+        port = server.wait_for(r"^Serving on 127\.0\.0\.1:(\d+)")[1]
+        for name in ("CPython's client", "the next client"):
+            with running(name, [sys.executable, "-c", ECHO_CLIENT, port]) as client:
+                client.finish()
+                client.expect(r"Received: from CPython")
+
+
 def rust_echo_over_tls(composed: Composed) -> None:
     with certificates() as certs:
         files = ["/certs/server.pem", "/certs/server.key"]
@@ -46,4 +55,4 @@ def rust_https_headers(composed: Composed) -> None:
                 client.expect(*HEADERS)
 
 
-STEPS = (rust_echo, rust_echo_over_tls, rust_https_headers)
+STEPS = (rust_echo, rust_echo_one_by_one, rust_echo_over_tls, rust_https_headers)

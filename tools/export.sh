@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the components that export the library to other languages: target/components/wasi-streams.wasm, and wasi-streams-plain.wasm
-# without TLS. They are made for size: whoever composes carries them along. After `make compose-setup` wasm-opt makes them a sixth
-# smaller still, and they must keep within their budget.
+# without TLS; and wasi-streams-driver.wasm, which accepts for applications that are handed their connections. They are made for size:
+# whoever composes carries them along. After `make compose-setup` wasm-opt makes them a sixth smaller still, and they must keep within
+# their budget.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 components=target/components
@@ -24,12 +25,12 @@ shrink() { # shrink FROM TO
     rm "$2.opt"
 }
 
-build() { # build NAME OPT-LEVEL BUDGET-IN-BYTES [FEATURE-OPTIONS]
-    local name=$1 level=$2 budget=$3 component=$components/$1.wasm kept=$export/$1.wasm
-    shift 3
+build() { # build NAME PACKAGE FILE OPT-LEVEL BUDGET-IN-BYTES [FEATURE-OPTIONS]
+    local name=$1 package=$2 built=$export/wasm32-wasip2/component/$3.wasm level=$4 budget=$5
+    local component=$components/$name.wasm kept=$export/$name.wasm
+    shift 5
     CARGO_PROFILE_COMPONENT_OPT_LEVEL=$level CARGO_TARGET_DIR=$export \
-        cargo build --locked -p wasi-streams-component --target wasm32-wasip2 --profile component "$@"
-    local built=$export/wasm32-wasip2/component/wasi_streams_component.wasm
+        cargo build --locked -p "$package" --target wasm32-wasip2 --profile component "$@"
     local wanted=as-built
     ! can_shrink || wanted=shrunk
     # An unchanged component is left alone: wasm-opt takes a while, and what is cached by its time stays valid.
@@ -55,6 +56,7 @@ build() { # build NAME OPT-LEVEL BUDGET-IN-BYTES [FEATURE-OPTIONS]
     fi
 }
 
-echo '==> components: wasi-streams.wasm, the library for other languages, and wasi-streams-plain.wasm, without TLS'
-build wasi-streams s 1200000
-build wasi-streams-plain z 250000 --no-default-features
+echo '==> components: those that others are composed with'
+build wasi-streams wasi-streams-component wasi_streams_component s 1200000
+build wasi-streams-plain wasi-streams-component wasi_streams_component z 250000 --no-default-features
+build wasi-streams-driver wasi-streams-driver wasi-streams-driver z 160000

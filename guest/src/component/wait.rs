@@ -18,7 +18,7 @@ pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<V
     on.iter().for_each(Interest::reclaim);
     let ready = || on.iter().enumerate().filter(|(_, interest)| interest.is_ready()).map(|(index, _)| index as u32);
     // What is ready already may be so because of something that has not been looked at for a while: look once.
-    calls::advance();
+    calls::look_and_advance();
     calls::run_until(&mut || ready().next().is_some(), timeout.map(millis))?;
     Ok(ready().collect())
 }

@@ -85,6 +85,25 @@ fn wait_tells_all_that_may_go_on_of_many_different_things() -> Result<()> {
 }
 
 #[test]
+fn who_tries_again_and_again_does_not_have_the_host_asked_each_time() -> Result<()> {
+    const TRIES: u64 = 1000;
+    block_on(async {
+        let mut net = net().await?;
+        let mut quiet = pair(&mut net).await?;
+        let before = net.snapshot().polls;
+        for _ in 0..TRIES {
+            assert!(call!(net.reader.call_try_read(quiet.reader, 1))?.is_none());
+        }
+        let polls = net.snapshot().polls - before;
+        assert!(polls < TRIES / 2, "{polls} polls of the host for {TRIES} tries");
+        // It is asked all the same: nobody waits here, and what has come is found.
+        quiet.peer.write_all(b"x").await?;
+        while call!(net.reader.call_try_read(quiet.reader, 1))?.is_none() {}
+        Ok(())
+    })
+}
+
+#[test]
 fn waiting_for_nothing_is_an_error_or_a_sleep() -> Result<()> {
     block_on(async {
         let mut net = net().await?;

@@ -51,6 +51,14 @@ impl Client {
         }
     }
 
+    /// Steps; false when the client has left, or its connection has failed.
+    fn go_on(&mut self) -> bool {
+        self.step().unwrap_or_else(|error| {
+            eprintln!("{}", error.message);
+            false
+        })
+    }
+
     /// What the next step waits for.
     fn interest(&self) -> Interest<'_> {
         match self.state {
@@ -61,21 +69,26 @@ impl Client {
     }
 }
 
+/// Waits for the server and all clients; those that may go on get their turn, and no others.
 fn serve(server: &Server) -> Result<()> {
     let mut clients: Vec<Client> = Vec::new();
     loop {
-        while let Some((reader, writer)) = server.try_accept()? {
-            clients.push(Client { reader, writer, state: State::Reading });
-        }
-        clients.retain_mut(|client| {
-            client.step().unwrap_or_else(|error| {
-                eprintln!("{error:?}");
-                false
-            })
-        });
         let mut on = vec![Interest::Acceptable(server)];
         on.extend(clients.iter().map(Client::interest));
-        wait(&on, None)?;
+        let ready = wait(&on, None)?;
+        drop(on);
+        // From the end: the one that takes the place of a client that has left has had its turn.
+        for index in ready.into_iter().rev() {
+            match (index as usize).checked_sub(1) {
+                Some(client) if !clients[client].go_on() => drop(clients.swap_remove(client)),
+                Some(_) => {}
+                None => {
+                    while let Some((reader, writer)) = server.try_accept()? {
+                        clients.push(Client { reader, writer, state: State::Reading });
+                    }
+                }
+            }
+        }
     }
 }
 
