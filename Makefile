@@ -126,7 +126,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked -p $(COMPOSE) -p $(LOAD) --all-targets -- -D warnings
 	$(say) 'lint: WIT'
 	@$(PYTHON) tools/wit_deps.py --check
-	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --ours provider
+	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --released wit/released --ours provider
 	$(say) 'lint: dependencies'
 	@tools/deny.sh
 
