@@ -1,6 +1,7 @@
 //! Sleeping until somebody may go on.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 use wasi::clocks::monotonic_clock::subscribe_duration;
 
@@ -16,14 +17,15 @@ const PAUSES: RangeInclusive<u64> = 5_000_000..=1_000_000_000;
 /// Who is waiting keeps its pollables, so that a wake-up costs calls only for those that it concerns.
 ///
 /// Some things move in calls only, and no pollable of a session tells of them: bytes that a session has left behind, or has written to
-/// the connection of another. For them the driver makes a call now and then.
+/// the connection of another. For them the driver makes a call now and then, also when sessions are busy with something else.
 pub(crate) struct Waiting {
     pause: u64,
+    moved_at: Instant,
 }
 
 impl Waiting {
     pub(crate) fn new() -> Self {
-        Self { pause: *PAUSES.start() }
+        Self { pause: *PAUSES.start(), moved_at: Instant::now() }
     }
 
     /// Sleeps, or with `at_once` only looks, and wakes those whose pollables are ready.
@@ -40,9 +42,12 @@ impl Waiting {
         }
         if only_time_has_passed {
             self.pause = (self.pause * 2).min(*PAUSES.end());
-            move_the_rest();
         } else {
             self.pause = *PAUSES.start();
+        }
+        if only_time_has_passed || self.moved_at.elapsed() >= Duration::from_nanos(*PAUSES.end()) {
+            move_the_rest();
+            self.moved_at = Instant::now();
         }
     }
 }

@@ -49,8 +49,8 @@ impl Interest<'_> {
             Self::Foreign(_) | Self::Ours(wit::Interest::Foreign(_) | wit::Interest::Drained(_)) => {}
             Self::Ours(wit::Interest::Connected(it)) => it.get::<Connecting>().reclaim(),
             Self::Ours(wit::Interest::Readable(it)) => it.get::<Reader>().reclaim(),
-            Self::Ours(wit::Interest::Handshaken(it)) => it.get::<Writer>().reclaim(),
-            Self::Ours(wit::Interest::Closed(it)) => it.get::<Writer>().reclaim_if_closing(),
+            Self::Ours(wit::Interest::Handshaken(it)) => it.get::<Writer>().reclaim_for_handshake(),
+            Self::Ours(wit::Interest::Closed(it)) => it.get::<Writer>().reclaim(), // as `wait-closed`: only what comes in tells of a loss
             Self::Ours(wit::Interest::Acceptable(it)) => it.get::<Server>().reclaim(),
         }
     }

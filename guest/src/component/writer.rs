@@ -65,8 +65,15 @@ impl Writer {
         calls::reclaim(&self.tasks());
     }
 
+    /// Without an upgrade under way, what comes in is the reader's.
+    pub(super) fn reclaim_for_handshake(&self) {
+        if self.upgrade.borrow().is_some() {
+            self.reclaim();
+        }
+    }
+
     /// While the connection is open, what comes in is the reader's.
-    pub(super) fn reclaim_if_closing(&self) {
+    fn reclaim_if_closing(&self) {
         if self.writer.is_closing() {
             self.reclaim();
         }
@@ -96,7 +103,7 @@ impl Writer {
     }
 
     fn finish_upgrade(&self) -> Answer<()> {
-        self.reclaim();
+        self.reclaim_for_handshake();
         if let Some(task) = self.upgrade.take() {
             let done = calls::block_on(Box::pin(async { task.await? }))?;
             *self.failure.borrow_mut() = done.err();
@@ -190,7 +197,7 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_handshake(&self) -> Answer<bool> {
-        self.reclaim();
+        self.reclaim_for_handshake();
         calls::run_ready();
         if !self.is_handshaken() {
             calls::advance();
