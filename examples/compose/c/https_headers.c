@@ -5,7 +5,7 @@
 //     wac plug https-headers.wasm --plug wasi-streams.wasm -o out.wasm
 //     wasmtime run -S tcp,inherit-network,allow-ip-name-lookup out.wasm example.org 443 /
 //
-// Or with zig, whose output is of preview 1, so that it needs wasmtime's adapter:
+// Or with zig instead of wasi-sdk; its output is of preview 1, so that it needs the adapter of a release of wasmtime:
 //
 //     zig cc --target=wasm32-wasi -Os -Ibindings https_headers.c bindings/consumer.c bindings/consumer_component_type.o -o core.wasm
 //     wasm-tools component new core.wasm --adapt wasi_snapshot_preview1.command.wasm -o https-headers.wasm
