@@ -25,7 +25,10 @@ const both = {
 };
 const connecting = {
   ...both,
-  tls: (options, { tls, serverName }) => withTls(TlsClient, tls, (config) => options.setTls(config, optional(text, serverName, "serverName"))),
+  tls: (options, { tls, serverName }) => {
+    const name = optional(text, serverName, "serverName");
+    withTls(TlsClient, tls, (config) => options.setTls(config, name));
+  },
   timeout: (options, value) => options.setTimeout(uint32(value, "timeout")),
   localAddress: (options, { host, port }) =>
     options.setLocalAddress({ host: text(host, "localAddress.host"), port: port16(port, "localAddress.port") }),

@@ -232,17 +232,22 @@ export async function nonsense() {
 /** What `failed` throws ends neither the server nor the program. */
 export async function failures() {
   let failed = 0;
-  const give = () => {
-    throw new Error("gives up");
-  };
-  const server = startServer(give, HOST, 0, { failed: () => (failed++, give()) });
+  const given = new AbortController();
+  const handler = (reader) => reader.read(1, { signal: given.signal });
+  const server = startServer(handler, HOST, 0, {
+    failed: (error) => {
+      failed++;
+      throw error;
+    },
+  });
   const [{ port }] = server.addresses;
-  for (let times = 0; times < 2; times++) {
-    await using connection = await openConnection(HOST, port);
-    await connection.reader.read().catch(() => {}); // reset or ended: the handler's failure drops the connection
-  }
-  while (failed < 2) await sleep(1);
-  await server.closed();
+  const clients = [await openConnection(HOST, port), await openConnection(HOST, port)];
+  await sleep(100); // both handlers wait
+  const closed = server.closed();
+  given.abort(new StreamError("other", "gives up"));
+  await closed;
+  same(failed, 2);
+  for (const { writer } of clients) writer.abort();
   server.close();
 }
 
