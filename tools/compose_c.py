@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 import compose_peers as peers
-from compose_hosts import TOOLS, build, run_tool, wasmtime
+from compose_hosts import TOOLS, WIT, build, copied, run_tool, wasmtime
 from composed import Composed
 from demo import DEADLINE, ROOT, Failure, certificates, running
 
 SOURCE = ROOT / "examples/compose/c/https_headers.c"
-WIT = ROOT / "wit"
 NGINX = TOOLS / "nginx"
 # The same as nowhere else: for each set of options zig builds its C library once, which takes half a minute.
 OPTIONS = ("--target=wasm32-wasi", "-Os", "-s", "-Wall", "-Wextra", "-Werror")
@@ -34,10 +33,11 @@ http {{
 
 def component(composed: Composed) -> Path:
     def compile_to(target: Path) -> None:
-        bindings, module = composed.folder / "bindings", composed.folder / "https-headers.core.wasm"
-        run_tool("wasi-streams-compose", "c-bindings", WIT, "--world", "consumer", "-o", bindings)
+        folder = copied(composed, "c")
+        bindings, module = folder / "bindings", folder / "core.wasm"
+        run_tool("wasi-streams-compose", "c-bindings", folder.parent / WIT.name, "--world", "wasi-streams:net/consumer", "-o", bindings)
         generated = [bindings / "consumer.c", bindings / "consumer_component_type.o"]
-        run_tool("zig", "cc", *OPTIONS, f"-I{bindings}", SOURCE, *generated, "-o", module)
+        run_tool("zig", "cc", *OPTIONS, f"-I{bindings}", folder / SOURCE.name, *generated, "-o", module)
         run_tool("wasi-streams-compose", "c-component", module, "-o", target)
 
     return build(composed, "c-https-headers", [SOURCE], compile_to)

@@ -37,6 +37,14 @@ def build(
     return kept
 
 
+def copied(composed: Composed, language: str) -> Path:
+    """The folder of a language, copied out of the repository with `wit/` beside it, as the READMEs say."""
+    examples, copies = WIT.parent, composed.folder / "copies"
+    for name in (language, WIT.name):
+        shutil.copytree(examples / name, copies / name, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
+    return copies / language
+
+
 def run_tool(tool: str, *arguments: str | Path) -> None:
     """Runs a tool of target/tools/bin, which must print nothing: that would be a warning. It may take minutes: zig builds its C library
     when it first runs."""

@@ -10,7 +10,7 @@ from composed import Composed
 from demo import ROOT, certificates, running
 
 SOURCES = ROOT / "examples/compose/javascript"
-CHECKS = ("tasks", "deadlines", "fairness", "limits", "halves", "nonsense", "afterwards", "upgrade")
+CHECKS = ("tasks", "deadlines", "fairness", "limits", "halves", "nonsense", "failures", "afterwards", "upgrade")
 
 # Echoes over TLS, after which the server's certificate was verified.
 TLS_CLIENT = ("openssl", "s_client", "-quiet", "-verify_return_error", "-verify_ip", "127.0.0.1")
@@ -57,10 +57,15 @@ def javascript_failures(composed: Composed) -> None:
     peers.distrusted(program(composed, "https-headers"), r"^tls-unknown-issuer: ")
 
 
+def javascript_shows_addresses(composed: Composed) -> None:
+    with program(composed, "echo-server")("::1", "0") as server:
+        server.wait_for(r"^Serving on \[::1\]:\d+$")
+
+
 def javascript_checks(composed: Composed) -> None:
     with certificates() as certs:
         peers.checks(program(composed, "checks", environment=texts(certs)), CHECKS)
     peers.checks(program(composed, "checks", files=64), ("freed",))
 
 
-STEPS = (javascript_echo, javascript_echo_over_tls, javascript_headers, javascript_failures, javascript_checks)
+STEPS = (javascript_echo, javascript_echo_over_tls, javascript_headers, javascript_failures, javascript_shows_addresses, javascript_checks)

@@ -1,10 +1,38 @@
 """The programs in examples/compose/rust against CPython."""
 
+import json
+import os
+import shutil
+import subprocess
 import sys
+import tomllib
 
 import demo
+from compose_hosts import copied
 from composed import ECHO_CLIENT, ECHO_SERVER, Composed
-from demo import HEADERS, HTTPS_SERVER, certificates, component, running, website
+from demo import HEADERS, HTTPS_SERVER, ROOT, Failure, certificates, component, running, website
+
+
+def rust_copied_elsewhere(composed: Composed) -> None:
+    """What the READMEs promise: a folder and `wit/` are enough. Only checked, because elsewhere nothing else is different."""
+    for name in ("rust", "rust-push"):
+        folder = copied(composed, name)
+        shutil.copy(ROOT / "Cargo.lock", folder)
+        # The profile and the folder of our own programs: the macros that make the bindings are built there, which takes a minute.
+        profile = ["--profile", "component", *profile_settings()]
+        command = ["cargo", "check", "--quiet", "--offline", "--target", "wasm32-wasip2", "--manifest-path", str(folder / "Cargo.toml")]
+        folders = {"CARGO_BUILD_BUILD_DIR": str(ROOT / "target"), "CARGO_TARGET_DIR": str(folder / "target")}
+        done = subprocess.run([*command, *profile], cwd=ROOT, env={**os.environ, **folders}, timeout=600, check=False)
+        if done.returncode != 0:
+            raise Failure(f"a copy of examples/compose/{name} is no crate that can be built")
+
+
+def profile_settings() -> list[str]:
+    """The workspace's profile `component`, for a crate that is not in it."""
+    profiles = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["profile"]
+    settings = [(name, *setting) for name in ("release", "component") for setting in profiles[name].items()]
+    plain = [setting for setting in settings if not isinstance(setting[2], dict)]
+    return [argument for name, key, value in plain for argument in ("--config", f"profile.{name}.{key}={json.dumps(value)}")]
 
 
 def rust_echo(composed: Composed) -> None:
@@ -43,6 +71,16 @@ def rust_echo_over_tls(composed: Composed) -> None:
                 client.expect(rf"Received: {demo.HELLO}")
 
 
+def rust_echo_server_arguments(composed: Composed) -> None:
+    """A certificate without its key is no reason to serve in the clear."""
+    for arguments in (["127.0.0.1", "0", "/certs/server.pem"], ["127.0.0.1"], ["127.0.0.1", "0", "certificate", "key", "more"]):
+        with composed.run("rust-echo-server", *arguments) as server:
+            server.finish(1)
+            server.expect(r"Error: usage: rust-echo-server HOST PORT \[CERTIFICATE KEY\]")
+    with composed.run("rust-echo-server", "::1", "0") as server:
+        server.wait_for(r"^Serving on \[::1\]:\d+$")
+
+
 def rust_https_headers(composed: Composed) -> None:
     with certificates() as certs, website() as folder:
         command = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
@@ -55,4 +93,11 @@ def rust_https_headers(composed: Composed) -> None:
                 client.expect(*HEADERS)
 
 
-STEPS = (rust_echo, rust_echo_one_by_one, rust_echo_over_tls, rust_https_headers)
+STEPS = (
+    rust_copied_elsewhere,
+    rust_echo,
+    rust_echo_one_by_one,
+    rust_echo_over_tls,
+    rust_echo_server_arguments,
+    rust_https_headers,
+)

@@ -1,11 +1,11 @@
 // Shows the headers of a web page over TLS, in C. With wasi-sdk, wit-bindgen and wac:
 //
-//     wit-bindgen c wit --world consumer --out-dir bindings
+//     wit-bindgen c ../wit --world wasi-streams:net/consumer --out-dir bindings
 //     wasm32-wasip2-clang -Os -Ibindings https_headers.c bindings/consumer.c bindings/consumer_component_type.o -o https-headers.wasm
 //     wac plug https-headers.wasm --plug wasi-streams.wasm -o out.wasm
 //     wasmtime run -S tcp,inherit-network,allow-ip-name-lookup out.wasm example.org 443 /
 //
-// Or with zig, whose output is of preview 1, so that it needs wasmtime's adapter:
+// Or with zig instead of wasi-sdk; its output is of preview 1, so that it needs the adapter of a release of wasmtime:
 //
 //     zig cc --target=wasm32-wasi -Os -Ibindings https_headers.c bindings/consumer.c bindings/consumer_component_type.o -o core.wasm
 //     wasm-tools component new core.wasm --adapt wasi_snapshot_preview1.command.wasm -o https-headers.wasm

@@ -1,6 +1,6 @@
 // The two sides of a connection.
 
-import { StreamError, bytes, checked, uint32 } from "./errors.js";
+import { StreamError, bytes, checked, optional, text, uint32 } from "./errors.js";
 import { Handle } from "./handle.js";
 import { TlsClient, TlsServer, withTls } from "./tls.js";
 
@@ -180,7 +180,8 @@ export class Writer {
 
   /** Starts TLS as the client, in the midst of a connection: `true`, settings, or a `TlsClient`. */
   async startTls(tls, serverName, { signal } = {}) {
-    const start = (config) => this.#handle.call((writer) => writer.startTlsClient(config, serverName));
+    const name = optional(text, serverName, "serverName");
+    const start = (config) => this.#handle.call((writer) => writer.startTlsClient(config, name));
     withTls(TlsClient, tls, start);
     await this.#handshake(signal);
   }

@@ -22,7 +22,9 @@ export async function main([host, port]) {
   const chain = variable("TLS_CHAIN");
   const tls = chain && { identity: { chain, key: variable("TLS_KEY") } };
   const server = startServer(echo, host, Number(port), { tls });
-  for (const { host, port } of server.addresses) console.log(`Serving on ${host}:${port}`);
+  for (const { host, port } of server.addresses) {
+    console.log(`Serving on ${host.includes(":") ? `[${host}]` : host}:${port}`);
+  }
   await server.serveForever();
 }
 

@@ -24,14 +24,31 @@ export function checked(call) {
 
 /** An argument that the interface would silently take modulo 2³². */
 export function uint32(value, name) {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
-    throw new StreamError("invalid-argument", `${name}: ${String(value)} is no integer from 0 to 4294967295`);
-  }
-  return value;
+  return integer(value, name, 0xffffffff);
+}
+
+/** The same modulo 2¹⁶. */
+export function port16(value, name = "port") {
+  return integer(value, name, 0xffff);
+}
+
+function integer(value, name, max) {
+  if (Number.isInteger(value) && value >= 0 && value <= max) return value;
+  throw new StreamError("invalid-argument", `${name}: ${String(value)} is no integer from 0 to ${max}`);
+}
+
+/** An argument that may be left out. */
+export function optional(check, value, name) {
+  return value === undefined ? undefined : check(value, name);
 }
 
 export function text(value, name) {
   if (typeof value !== "string") throw new StreamError("invalid-argument", `${name}: ${String(value)} is no string`);
+  return value;
+}
+
+export function list(value, name) {
+  if (!Array.isArray(value)) throw new StreamError("invalid-argument", `${name}: ${String(value)} is no array`);
   return value;
 }
 

@@ -57,13 +57,23 @@ export class Handle {
 /** Calls the setter of each setting; a misspelt one is an error. */
 export function configure(resource, settings, setters) {
   try {
+    if (typeof settings !== "object" || !settings) throw new StreamError("invalid-argument", "the settings are no object");
     for (const [name, value] of Object.entries(settings)) {
       if (!Object.hasOwn(setters, name)) throw new StreamError("invalid-argument", `there is no option ${name}`);
-      if (value !== undefined) checked(() => setters[name](resource, value));
+      if (value !== undefined) set(name, () => setters[name](resource, value));
     }
     return resource;
   } catch (error) {
     resource[Symbol.dispose]();
     throw error;
+  }
+}
+
+/** A value that cannot be taken apart, `null` where an object is expected say, gives a `TypeError`. */
+function set(name, setter) {
+  try {
+    checked(setter);
+  } catch (error) {
+    throw error instanceof TypeError ? new StreamError("invalid-argument", `${name}: ${error.message}`) : error;
   }
 }

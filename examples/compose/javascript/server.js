@@ -41,9 +41,11 @@ export class Server {
   serve(handler, failed) {
     this.#accepting = (async () => {
       for await (const connection of this) {
-        const task = handle(handler, connection).catch(failed);
+        const task = handle(handler, connection)
+          .catch(failed)
+          .catch(report) // of what `failed` throws nobody else would hear
+          .finally(() => this.#handlers.delete(task));
         this.#handlers.add(task);
-        task.finally(() => this.#handlers.delete(task));
       }
     })();
     this.#accepting.catch(() => {}); // `serveForever` throws it
@@ -63,6 +65,10 @@ export class Server {
   async closed() {
     await Promise.all(this.#handlers);
   }
+}
+
+export function report(error) {
+  console.error(`a handler failed: ${error}`);
 }
 
 /** A handler that fails has no more to say: what it has queued is dropped. */

@@ -8,9 +8,9 @@
 
 import * as net from "wasi-streams:net/connections@0.1.0";
 import { Connection } from "./connection.js";
-import { StreamError, checked, text, uint32 } from "./errors.js";
+import { StreamError, checked, optional, port16, text, uint32 } from "./errors.js";
 import { Handle, configure } from "./handle.js";
-import { Server } from "./server.js";
+import { Server, report } from "./server.js";
 import { TlsClient, TlsServer, withTls } from "./tls.js";
 
 export { StreamError } from "./errors.js";
@@ -25,12 +25,22 @@ const both = {
 };
 const connecting = {
   ...both,
-  tls: (options, { tls, serverName }) => withTls(TlsClient, tls, (config) => options.setTls(config, serverName)),
+  tls: (options, { tls, serverName }) => {
+    const name = optional(text, serverName, "serverName");
+    withTls(TlsClient, tls, (config) => options.setTls(config, name));
+  },
   timeout: (options, value) => options.setTimeout(uint32(value, "timeout")),
-  localAddress: (options, value) => options.setLocalAddress(value),
-  happyEyeballsDelay: (options, value) => options.setHappyEyeballsDelay(value ?? undefined),
+  localAddress: (options, { host, port }) =>
+    options.setLocalAddress({ host: text(host, "localAddress.host"), port: port16(port, "localAddress.port") }),
+  happyEyeballsDelay: (options, value) =>
+    options.setHappyEyeballsDelay(value === null ? undefined : uint32(value, "happyEyeballsDelay")),
   interleave: (options, value) => options.setInterleave(uint32(value, "interleave")),
-  keepAlive: (options, { idle, interval, count }) => options.setKeepAlive(idle, interval, count),
+  keepAlive: (options, { idle, interval, count }) =>
+    options.setKeepAlive(
+      optional(uint32, idle, "keepAlive.idle"),
+      optional(uint32, interval, "keepAlive.interval"),
+      optional(uint32, count, "keepAlive.count"),
+    ),
 };
 const listening = {
   ...both,
@@ -46,6 +56,7 @@ const listening = {
  */
 export async function openConnection(host, port, { signal, tls, serverName, ...settings } = {}) {
   if (tls) settings.tls = { tls, serverName };
+  else if (serverName !== undefined) throw new StreamError("invalid-argument", "serverName: only with tls");
   const options = new Handle("options", configure(new net.ConnectOptions(), settings, connecting));
   let start;
   try {
@@ -81,15 +92,4 @@ export function listen(host, port, settings = {}) {
   } finally {
     options.free();
   }
-}
-
-function port16(value) {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffff) {
-    throw new StreamError("invalid-argument", `port: ${String(value)} is no integer from 0 to 65535`);
-  }
-  return value;
-}
-
-function report(error) {
-  console.error(`a handler failed: ${error}`);
 }

@@ -1,12 +1,12 @@
 // Configurations of TLS, as plain objects or made once for many connections.
 
 import { TlsClientConfig, TlsServerConfig } from "wasi-streams:net/connections@0.1.0";
-import { StreamError, bytes, text } from "./errors.js";
+import { StreamError, bytes, list, text } from "./errors.js";
 import { Handle, configure } from "./handle.js";
 
 const both = {
   revocationLists: (config, pem) => config.addRevocationListsPem(text(pem, "revocationLists")),
-  alpn: (config, protocols) => config.setAlpn(protocols.map((protocol) => bytes(protocol, "alpn"))),
+  alpn: (config, protocols) => config.setAlpn(list(protocols, "alpn").map((protocol) => bytes(protocol, "alpn"))),
   minimumVersion: (config, version) => config.setMinimumVersion(version),
   maximumVersion: (config, version) => config.setMaximumVersion(version),
   preferChacha20: (config, prefer) => config.setPreferChacha20(prefer),

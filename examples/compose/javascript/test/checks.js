@@ -198,6 +198,26 @@ export async function nonsense() {
   await invalid(() => openConnection(HOST, 80, { tls: "yes" }));
   await invalid(() => openConnection(HOST, 80, { tls: { roots: "no PEM" } }));
   await invalid(() => openConnection(HOST, 80, { tls: { minimumVersion: "ssl3" } }));
+  for (const settings of [
+    { happyEyeballsDelay: -1 },
+    { happyEyeballsDelay: "x" },
+    { keepAlive: { idle: -1 } },
+    { keepAlive: { interval: 2 ** 32 } },
+    { keepAlive: { count: "x" } },
+    { keepAlive: null },
+    { localAddress: { host: HOST, port: 65536 } },
+    { localAddress: { host: HOST } },
+    { localAddress: { port: 0 } },
+    { localAddress: null },
+    { tls: { alpn: "h2" } },
+    { tls: { identity: null } },
+    { tls: true, serverName: 5 },
+    { serverName: "localhost" },
+  ]) {
+    await invalid(() => openConnection(HOST, 80, settings));
+  }
+  await invalid(() => new TlsServer());
+  await invalid(() => listen(HOST, 0, { tls: null }));
   await invalid(() => listen(HOST, 0, { tls: { identity: { chain: "no PEM", key: "no PEM" } } }));
   await pair(async (accepted, { reader, writer }) => {
     await invalid(() => writer.write(5));
@@ -207,6 +227,28 @@ export async function nonsense() {
     writer.writeEof();
     await fails("invalid-state", () => writer.write("more"));
   });
+}
+
+/** What `failed` throws ends neither the server nor the program. */
+export async function failures() {
+  let failed = 0;
+  const given = new AbortController();
+  const handler = (reader) => reader.read(1, { signal: given.signal });
+  const server = startServer(handler, HOST, 0, {
+    failed: (error) => {
+      failed++;
+      throw error;
+    },
+  });
+  const [{ port }] = server.addresses;
+  const clients = [await openConnection(HOST, port), await openConnection(HOST, port)];
+  await sleep(100); // both handlers wait
+  const closed = server.closed();
+  given.abort(new StreamError("other", "gives up"));
+  await closed;
+  same(failed, 2);
+  for (const { writer } of clients) writer.abort();
+  server.close();
 }
 
 /** The library would trap where a freed resource is used. */

@@ -3,7 +3,7 @@
 
 use crate::Application;
 
-wit_bindgen::generate!({ path: "../../../wit", world: "wasi-streams:net/push-application", generate_all });
+wit_bindgen::generate!({ path: "../wit", world: "wasi-streams:net/push-application", generate_all });
 
 pub use exports::wasi_streams::net::connection_handler;
 pub use wasi_streams::net::connections;

@@ -1,8 +1,8 @@
 //! Answers every line with the same in capitals: a session for each connection, which somebody else accepts.
 //!
 //! ```text
-//! cargo build -p wasi-streams-compose-rust-push --target wasm32-wasip2 --release
-//! wac plug wasi-streams-driver.wasm --plug rust_push.wasm -o served.wasm
+//! cargo build --target wasm32-wasip2 --release
+//! wac plug wasi-streams-driver.wasm --plug target/wasm32-wasip2/release/rust_push.wasm -o served.wasm
 //! wac plug served.wasm --plug wasi-streams.wasm -o capitals.wasm
 //! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup capitals.wasm --port 8888
 //! ```

@@ -1,13 +1,13 @@
 //! Echoes what clients send, one client after the other: the blocking forms, and the shortest server there is.
 //!
 //! ```text
-//! cargo build -p wasi-streams-compose-rust --target wasm32-wasip2 --release
-//! wac plug rust-echo-one-by-one.wasm --plug wasi-streams.wasm -o echo-one-by-one.wasm
+//! cargo build --target wasm32-wasip2 --release
+//! wac plug target/wasm32-wasip2/release/rust-echo-one-by-one.wasm --plug wasi-streams.wasm -o echo-one-by-one.wasm
 //! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup echo-one-by-one.wasm 127.0.0.1 8888
 //! ```
 
-use compose_rust::arguments;
 use compose_rust::connections::{Error, Reader, Writer, listen};
+use compose_rust::{arguments, shown};
 
 /// How much is read at once.
 const CHUNK: u32 = 64 * 1024;
@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let [host, port] = arguments("rust-echo-one-by-one HOST PORT")?;
     let server = listen(&[host], port.parse()?, None)?;
     for address in server.local_addresses() {
-        println!("Serving on {}:{}", address.host, address.port);
+        println!("Serving on {}", shown(&address));
     }
     loop {
         let (reader, writer) = server.accept()?;
