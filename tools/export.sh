@@ -17,8 +17,11 @@ can_shrink() {
     [ -x "$tools/bin/jco" ] && [ -x "$tools/bin/wasi-streams-compose" ] && [ -d "$tools/npm/node_modules/binaryen" ]
 }
 
-shrink() { # shrink FROM TO
-    PATH="$PWD/$tools/bin:$PATH" jco opt -q "$1" -o "$2.opt" -- -Oz --converge --reorder-functions --low-memory-unused --strip-debug \
+shrink() { # shrink FROM TO LEVEL
+    local passes=(-Oz --converge)
+    # The control flow of what was made for size is worth a second look; that of ciphers stays as it is.
+    [ "$3" != z ] || passes=(-Oz --flatten --rereloop -Oz -Oz)
+    PATH="$PWD/$tools/bin:$PATH" jco opt -q "$1" -o "$2.opt" -- "${passes[@]}" --reorder-functions --low-memory-unused --strip-debug \
         --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals \
         --enable-multivalue --enable-reference-types
     "$tools/bin/wasi-streams-compose" strip "$2.opt" -o "$2"
@@ -37,7 +40,7 @@ build() { # build NAME PACKAGE FILE OPT-LEVEL BUDGET-IN-BYTES [FEATURE-OPTIONS]
     if ! cmp -s "$built" "$kept" || [ "$(cat "$kept.made" 2>/dev/null)" != "$wanted" ] || [ ! -e "$component" ]; then
         if [ "$wanted" = shrunk ]; then
             echo "==> components: shrinking $name.wasm (ten seconds)"
-            shrink "$built" "$component"
+            shrink "$built" "$component" "$level"
         else
             cp "$built" "$component"
         fi

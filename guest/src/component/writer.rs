@@ -9,7 +9,7 @@ use super::convert::{address, error, millis, size};
 use super::{Pollable, raw, tls, wit};
 use crate::error::{Error, Result};
 use crate::rt::JoinHandle;
-use crate::rt::calls::{self, LocalFuture};
+use crate::rt::calls::{self, Loan, LocalFuture};
 use crate::writer::StreamWriter;
 
 /// How long a handshake and a goodbye may take, if that was said.
@@ -25,6 +25,7 @@ pub struct Writer {
     failure: RefCell<Option<Error>>,
     /// What said "not yet" last.
     not_yet: Cell<Option<Awaited>>,
+    loan: Loan,
 }
 
 /// What can be waited for.
@@ -45,6 +46,7 @@ impl Writer {
             upgrade: RefCell::new(None),
             failure: RefCell::new(None),
             not_yet: Cell::new(None),
+            loan: Loan::default(),
         }
     }
 
@@ -60,7 +62,13 @@ impl Writer {
         self.writer.connection().is_lost()
     }
 
-    /// The caller has come back with the pollables that it got.
+    /// The writer, for a caller who has come back and has dropped the pollables that it got.
+    fn come_back(&self) -> &Rc<StreamWriter> {
+        self.loan.settle();
+        &self.writer
+    }
+
+    /// Lets go on what waits for those who have pollables of it.
     pub(super) fn reclaim(&self) {
         calls::reclaim(&self.tasks());
     }
@@ -79,6 +87,12 @@ impl Writer {
         }
     }
 
+    fn end(&self) {
+        self.writer.close();
+        self.reclaim();
+        calls::run_ready();
+    }
+
     fn tasks(&self) -> Vec<Waker> {
         let mut tasks = self.writer.connection().tasks();
         tasks.extend(self.upgrade.borrow().as_ref().and_then(JoinHandle::task_waker));
@@ -95,7 +109,7 @@ impl Writer {
         if self.upgrade.borrow().is_some() {
             return Err(error(wit::ErrorKind::InvalidState, "TLS is being started already"));
         }
-        let task = tls::start(Rc::clone(&self.writer), role?, self.timeouts.get())?;
+        let task = tls::start(Rc::clone(self.come_back()), role?, self.timeouts.get())?;
         *self.upgrade.borrow_mut() = Some(task);
         self.reclaim();
         calls::run_ready();
@@ -122,69 +136,72 @@ fn block(future: LocalFuture<'_, Result<()>>) -> Answer<()> {
 
 impl wit::GuestWriter for Writer {
     fn write(&self, data: Vec<u8>) -> Answer<()> {
-        Ok(self.writer.write(data)?)
+        Ok(self.come_back().write(data)?)
     }
 
     fn try_drain(&self) -> Answer<bool> {
-        self.answer(Awaited::Drain, attempt(Box::pin(self.writer.drain())))
+        self.answer(Awaited::Drain, attempt(Box::pin(self.come_back().drain())))
     }
 
     fn drain(&self) -> Answer<()> {
-        block(Box::pin(self.writer.drain()))
+        block(Box::pin(self.come_back().drain()))
     }
 
     fn write_eof(&self) -> Answer<()> {
-        self.writer.write_eof()?;
+        self.come_back().write_eof()?;
         calls::run_ready();
         Ok(())
     }
 
     fn can_write_eof(&self) -> bool {
-        self.writer.can_write_eof()
+        self.come_back().can_write_eof()
     }
 
     fn close(&self) {
-        self.writer.close();
-        self.reclaim();
-        calls::run_ready();
+        self.come_back();
+        self.end();
     }
 
     fn abort(&self) {
-        self.writer.transport().abort();
+        self.come_back().transport().abort();
         calls::run_ready();
     }
 
     fn is_closing(&self) -> bool {
         calls::run_ready();
-        self.writer.is_closing()
+        self.come_back().is_closing()
     }
 
     fn try_wait_closed(&self) -> Answer<bool> {
+        self.come_back();
         self.reclaim_if_closing();
         self.answer(Awaited::Closed, attempt(Box::pin(self.writer.wait_closed())))
     }
 
     fn wait_closed(&self) -> Answer<()> {
+        self.come_back();
         self.reclaim(); // also while it is open: only what comes in tells that the peer has gone
         block(Box::pin(self.writer.wait_closed()))
     }
 
     fn write_buffer_size(&self) -> u64 {
-        self.writer.transport().get_write_buffer_size() as u64
+        self.come_back().transport().get_write_buffer_size() as u64
     }
 
     fn set_write_buffer_limits(&self, high: u64, low: Option<u64>) -> Answer<()> {
-        Ok(self.writer.transport().set_write_buffer_limits(size(high), low.map(size))?)
+        Ok(self.come_back().transport().set_write_buffer_limits(size(high), low.map(size))?)
     }
 
     fn pause_reading(&self, pause: bool) {
+        let writer = self.come_back();
         match pause {
-            true => self.writer.transport().pause_reading(),
-            false => self.writer.transport().resume_reading(),
+            true => writer.transport().pause_reading(),
+            false => writer.transport().resume_reading(),
         }
     }
 
     fn set_start_tls_timeouts(&self, handshake: Option<u32>, shutdown: Option<u32>) {
+        self.come_back();
         self.timeouts.set((handshake.map(millis), shutdown.map(millis)));
     }
 
@@ -197,6 +214,7 @@ impl wit::GuestWriter for Writer {
     }
 
     fn try_handshake(&self) -> Answer<bool> {
+        self.come_back();
         self.reclaim_for_handshake();
         calls::run_ready();
         if !self.is_handshaken() {
@@ -207,19 +225,20 @@ impl wit::GuestWriter for Writer {
     }
 
     fn handshake(&self) -> Answer<()> {
+        self.come_back();
         self.finish_upgrade()
     }
 
     fn peer_address(&self) -> Option<wit::Address> {
-        self.writer.peer_addr().map(address)
+        self.come_back().peer_addr().map(address)
     }
 
     fn local_address(&self) -> Option<wit::Address> {
-        self.writer.local_addr().map(address)
+        self.come_back().local_addr().map(address)
     }
 
     fn tls(&self) -> Option<wit::TlsInfo> {
-        tls::info(&self.writer)
+        tls::info(self.come_back())
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
@@ -231,7 +250,7 @@ impl wit::GuestWriter for Writer {
         } else {
             self.reclaim_if_closing()
         }
-        raw(calls::lend(&|| self.tasks(), hold, &|| match awaited {
+        raw(calls::lend(&self.loan, &|| self.tasks(), hold, &|| match awaited {
             None => true,
             Some(Awaited::Drain) => self.is_drained(),
             Some(Awaited::Handshake) => self.is_handshaken(),
@@ -245,6 +264,6 @@ impl Drop for Writer {
         if let Some(task) = self.upgrade.take() {
             task.abort();
         }
-        wit::GuestWriter::close(self);
+        self.end();
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::run::Running;
 use crate::error::{Error, Result};
+pub(crate) use crate::sys::Loan;
 use crate::sys::{self, Pollable};
 
 /// Boxed, so that the functions here exist once for each kind of answer.
@@ -107,8 +108,14 @@ fn poll_once<T>(future: &mut LocalFuture<'_, T>) -> Option<T> {
 /// What `tasks` wait for, as pollables of the host: when one of them is ready, a call may get further.
 ///
 /// Never empty. `is_ready` says, after everything that can run has run, that there is nothing to wait for. With `hold` the tasks leave
-/// what comes in to the host until [`reclaim`], so that no call on something else takes it away unseen.
-pub(crate) fn lend(tasks: &dyn Fn() -> Vec<Waker>, hold: bool, is_ready: &dyn Fn() -> bool) -> Vec<Pollable> {
+/// what comes in to the host until [`reclaim`], so that no call on something else takes it away unseen. `loan` is the caller's, who
+/// [settles](Loan::settle) it when it comes back: until then what the pollables belong to is kept.
+pub(crate) fn lend(
+    loan: &Loan,
+    tasks: &dyn Fn() -> Vec<Waker>,
+    hold: bool,
+    is_ready: &dyn Fn() -> bool,
+) -> Vec<Pollable> {
     let Some(running) = Running::begin() else { return vec![sys::after(Duration::ZERO)] };
     running.0.run_ready(|| false);
     if running.0.is_busy() || is_ready() {
@@ -117,7 +124,7 @@ pub(crate) fn lend(tasks: &dyn Fn() -> Vec<Waker>, hold: bool, is_ready: &dyn Fn
     // Whoever comes back, because one of the pollables is ready, must not be told what was known before.
     running.0.look_again();
     let tasks = tasks(); // now: what has run may have started some
-    let mut pollables = sys::lend(|waker| tasks.iter().any(|task| task.will_wake(waker)), hold);
+    let mut pollables = sys::lend(loan, |waker| tasks.iter().any(|task| task.will_wake(waker)), hold);
     // Timeouts, and the next attempt of a race.
     pollables.extend(running.0.timers.borrow().next_deadline().map(sys::at));
     if pollables.is_empty() {

@@ -1,13 +1,15 @@
 //! Pollables in other hands: for those who poll elsewhere and call again when something is ready.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 #[cfg(feature = "component")]
 use std::task::Waker;
 #[cfg(feature = "component")]
 use std::time::Duration;
 
-use super::REACTOR;
+use super::{Debts, REACTOR};
 #[cfg(feature = "component")]
 use super::{Reactor, nanos};
 use crate::sys::host::TcpSocket;
@@ -15,23 +17,59 @@ use crate::sys::host::TcpSocket;
 use crate::sys::host::{self, Pollable};
 use crate::sys::p2::watched::{Buried, Grave};
 
-/// Keeps what is left of a handle of which a pollable was lent, in place of the oldest such.
-pub(in crate::sys::p2) fn bury(grave: Box<dyn Buried>) {
-    let mut grave = Some(grave);
-    let oldest = REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().bury(grave.take()?));
-    std::mem::forget(grave); // the thread is ending
-    drop(oldest);
+/// What somebody owes who is lent pollables now and then: to drop them before coming back. Counts how often that was.
+#[cfg(feature = "component")]
+#[derive(Default)]
+pub(crate) struct Loan(Rc<Cell<u32>>);
+
+#[cfg(feature = "component")]
+impl Loan {
+    /// Whoever has the pollables of this has come back.
+    pub(crate) fn settle(&self) {
+        self.0.set(self.0.get().wrapping_add(1));
+    }
 }
 
-/// Takes the socket back that listens at `address` although nobody wants it to any more.
-pub(in crate::sys::p2) fn exhume(address: SocketAddr) -> Option<TcpSocket> {
-    let listens = |grave: &dyn Any| {
-        let socket = &grave.downcast_ref::<Grave<TcpSocket>>()?.handle;
+/// What is owed for one pollable.
+#[derive(Clone, Debug)]
+pub(super) struct Debt {
+    comings: Rc<Cell<u32>>,
+    since: u32,
+}
+
+impl Debt {
+    #[cfg(feature = "component")]
+    fn new(Loan(comings): &Loan) -> Self {
+        Self { comings: Rc::clone(comings), since: comings.get() }
+    }
+
+    /// Whether whoever has it has come back since.
+    pub(super) fn is_settled(&self) -> bool {
+        self.comings.get() != self.since
+    }
+}
+
+/// Keeps what is left of a handle of which a pollable was lent, in place of the oldest such whose borrowers have all come back.
+pub(in crate::sys::p2) fn bury(grave: Box<dyn Buried>) {
+    let mut grave = Some(grave);
+    let mut oldest = REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().bury(grave.take()?));
+    std::mem::forget(grave); // the thread is ending
+    while let Ok(Some(grave)) = oldest {
+        drop(grave);
+        oldest = REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().excess());
+    }
+}
+
+/// Takes the socket back that listens at `address` although nobody wants it to any more, with what is owed for it.
+pub(in crate::sys::p2) fn exhume(address: SocketAddr) -> Option<(TcpSocket, Debts)> {
+    let listens = |grave: &dyn Buried| {
+        let socket = &(grave as &dyn Any).downcast_ref::<Grave<TcpSocket>>()?.handle;
         (socket.is_listening() && socket.local_address() == Ok(address)).then_some(())
     };
     let found =
-        REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().take(|grave| listens(grave).is_some())).ok()??;
-    Some((found as Box<dyn Any>).downcast::<Grave<TcpSocket>>().ok()?.handle)
+        REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().take(&|grave| listens(grave).is_some())).ok()??;
+    let grave = (found as Box<dyn Any>).downcast::<Grave<TcpSocket>>().ok()?;
+    Some((grave.handle, grave.debts))
 }
 
 /// Gives the pollables away that these tasks wait for.
@@ -39,11 +77,11 @@ pub(in crate::sys::p2) fn exhume(address: SocketAddr) -> Option<TcpSocket> {
 /// With `hold` such a task leaves what comes in with the host, whoever runs it meanwhile, until [`reclaim`]: or it would take away what
 /// the pollable is there to tell of. Without, it goes on and waits with another pollable.
 ///
-/// A pollable of these must be dropped before the handle it belongs to is used up; see [`Watched`](crate::sys::p2::watched::Watched) for
-/// who is not that careful.
+/// A pollable of these must be dropped before the next [`settle`](Loan::settle), which is when the handle it belongs to may go; see
+/// [`Watched`](crate::sys::p2::watched::Watched) for who is not that careful.
 #[cfg(feature = "component")]
-pub(crate) fn lend(concerns: impl Fn(&Waker) -> bool, hold: bool) -> Vec<Pollable> {
-    let (lent, wakers) = REACTOR.with(|reactor| reactor.lend(concerns, hold));
+pub(crate) fn lend(loan: &Loan, concerns: impl Fn(&Waker) -> bool, hold: bool) -> Vec<Pollable> {
+    let (lent, wakers) = REACTOR.with(|reactor| reactor.lend(loan, concerns, hold));
     wakers.into_iter().for_each(Waker::wake);
     lent
 }
@@ -69,7 +107,7 @@ pub(crate) fn after(delay: Duration) -> Pollable {
 
 #[cfg(feature = "component")]
 impl Reactor {
-    fn lend(&self, concerns: impl Fn(&Waker) -> bool, hold: bool) -> (Vec<Pollable>, Vec<Waker>) {
+    fn lend(&self, loan: &Loan, concerns: impl Fn(&Waker) -> bool, hold: bool) -> (Vec<Pollable>, Vec<Waker>) {
         let (mut lent, mut wakers) = (Vec::new(), Vec::new());
         for (_, source) in self.sources.borrow_mut().iter_mut() {
             if !source.waiting || !source.waker.as_ref().is_some_and(&concerns) {
@@ -78,6 +116,7 @@ impl Reactor {
             source.waiting = false;
             self.waiting.set(self.waiting.get() - 1);
             lent.extend(source.pollable.take());
+            source.debt = Some(Debt::new(loan));
             if hold && !source.outgoing {
                 source.held = true;
                 self.held.set(self.held.get() + 1);
