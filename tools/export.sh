@@ -19,8 +19,8 @@ can_shrink() {
 
 shrink() { # shrink FROM TO LEVEL
     local passes=(-Oz --converge)
-    # The control flow of what was made for size is worth a second look; that of ciphers stays as it is.
-    [ "$3" != z ] || passes=(-Oz --flatten --rereloop -Oz -Oz)
+    # The control flow of what was made for size is worth another look; that of ciphers stays as it is.
+    [ "$3" != z ] || passes=(-Oz --flatten --rereloop -Oz --flatten --rereloop -Oz -Oz)
     PATH="$PWD/$tools/bin:$PATH" jco opt -q "$1" -o "$2.opt" -- "${passes[@]}" --reorder-functions --low-memory-unused --strip-debug \
         --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals \
         --enable-multivalue --enable-reference-types

@@ -43,7 +43,7 @@ pub(crate) async fn resolve_with(
     }
     // RFC 1035, section 2.3.4, and a dot at the end. Errors name the host: what is longer is no name, and must not flood a log.
     if host.len() > MAX_NAME {
-        return Err(Error::InvalidInput(format!("a host name has no {} bytes", host.len()).into()));
+        return Err(Error::invalid("a host name has at most 254 bytes"));
     }
     if numeric {
         return Err(unknown(host));

@@ -11,7 +11,7 @@ use super::writer::Writer;
 use super::{Pollable, raw, wit};
 use crate::error::{Error, Result};
 use crate::reader::StreamReader;
-use crate::rt::calls::{self, Loan};
+use crate::rt::calls::{self, Loan, LocalFuture};
 use crate::rt::{self, JoinHandle};
 use crate::writer::StreamWriter;
 
@@ -35,14 +35,14 @@ pub(super) fn start(
         None => (connect, None),
     };
     connect.check()?;
-    let task = rt::spawn(async move {
-        match timeout {
-            Some(timeout) => crate::timeout(timeout, connect.into_future()).await.unwrap_or_else(|elapsed| {
-                Err(Error::io(std::io::ErrorKind::TimedOut, format!("connecting: {elapsed}")))
-            }),
-            None => connect.await,
-        }
-    });
+    let mut connecting: LocalFuture<'static, Result<Streams>> = connect.into_future();
+    if let Some(timeout) = timeout {
+        connecting = Box::pin(async move {
+            let late = |elapsed| Err(Error::io(std::io::ErrorKind::TimedOut, format!("connecting: {elapsed}")));
+            crate::timeout(timeout, connecting).await.unwrap_or_else(late)
+        });
+    }
+    let task = rt::spawn(connecting);
     calls::run_ready();
     Ok(Connecting(RefCell::new(Some(task)), Loan::default()))
 }
