@@ -135,11 +135,12 @@ pub(super) fn yield_to_host() {
 pub(crate) struct Registration(usize);
 
 impl Registration {
+    #[cfg(all(target_os = "wasi", target_env = "p2"))]
     pub(crate) fn new(pollable: Pollable) -> Self {
         Self::of(pollable, false, Lent::default())
     }
 
-    /// The same, of something of which pollables were lent before.
+    /// That of something of which pollables may have been lent before.
     fn of(pollable: Pollable, outgoing: bool, lent: Lent) -> Self {
         let (pollable, waker) = (Some(pollable), None);
         let source = Source { pollable, lent, waker, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
