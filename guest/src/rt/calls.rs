@@ -116,6 +116,7 @@ pub(crate) fn lend(
     hold: bool,
     is_ready: &dyn Fn() -> bool,
 ) -> Vec<Pollable> {
+    loan.settle();
     let Some(running) = Running::begin() else { return vec![sys::after(Duration::ZERO)] };
     running.0.run_ready(|| false);
     if running.0.is_busy() || is_ready() {

