@@ -11,11 +11,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from composed import ECHO_SERVER
-from demo import HEADERS, HTTPS_SERVER, Failure, Program, certificates, running, website
+from demo import HEADERS, Failure, Program, certificates, http_server, https_server, running
 
 Run = Callable[..., contextlib.AbstractContextManager[Program]]
 
+ECHO_SERVER = """
+import asyncio
+
+async def echo(reader, writer):
+    writer.write(await reader.read(100))
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(echo, '127.0.0.1', 0)
+    print('Serving on port', server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
 # A line, because some servers echo lines.
 CLIENT = """
 import asyncio, sys
@@ -63,23 +77,6 @@ def fails(run: Run, *arguments: str, message: str, **options: Any) -> None:
 
 
 @contextlib.contextmanager
-def https_server(certs: Path):
-    """Python's http.server over TLS; gives its port."""
-    with website() as folder:
-        command = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
-        with running("Python's http.server over TLS", command) as server:
-            yield server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
-
-
-@contextlib.contextmanager
-def http_server():
-    with website() as folder:
-        command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]
-        with running("Python's http.server", command) as server:
-            yield server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
-
-
-@contextlib.contextmanager
 def refusing_port():
     """A port that is taken, and that nobody listens on."""
     with socket.socket() as taken:
@@ -104,13 +101,13 @@ def echo_server(run: Run, clients: str = CLIENT, received: str = r"Received: fro
 
 
 def http_headers(run: Run) -> None:
-    with http_server() as port, run("127.0.0.1", port, "/page.html") as client:
+    with http_server() as (_, port), run("127.0.0.1", port, "/page.html") as client:
         client.finish()
         client.expect(*HEADERS)
 
 
 def https_headers(run: Run) -> None:
-    with certificates() as certs, https_server(certs) as port:
+    with certificates() as certs, https_server(certs) as (_, port):
         with run("127.0.0.1", port, "/page.html", trust=certs / "ca.pem") as client:
             client.finish()
             client.expect(*HEADERS)
@@ -123,7 +120,7 @@ def refused(run: Run) -> None:
 
 def distrusted(run: Run, message: str) -> None:
     """The authority that has issued the server's certificate is not the trusted one."""
-    with certificates() as certs, https_server(certs) as port:
+    with certificates() as certs, https_server(certs) as (_, port):
         fails(run, "127.0.0.1", port, "/page.html", trust=another_authority(certs), message=message)
 
 

@@ -16,7 +16,7 @@ from typing import Iterator
 
 from compose_hosts import TOOLS, build
 from composed import PLUG, PROVIDER, Composed
-from demo import DEADLINE, HTTPS_SERVER, ROOT, RUNNER, Failure, Program, certificates, running, website
+from demo import DEADLINE, ROOT, RUNNER, Failure, Program, certificates, http_server, https_server, running
 
 HERE = ROOT / "examples/compose/python"
 PROGRAMS = ("echo_client", "echo_server", "http_headers", "tests/behaviours", "tests/endings")
@@ -156,12 +156,9 @@ def python_echo_over_tls(composed: Composed) -> None:
 
 
 def python_http_headers(composed: Composed) -> None:
-    with certificates() as certs, website() as folder:
-        plain = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]
-        secure = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
-        for scheme, server_command in (("http", plain), ("https", secure)):
-            with running("Python's http.server", server_command) as server:
-                port = server.wait_for(r"^Serving HTTPS? on .*port (\d+)")[1]
+    with certificates() as certs:
+        for scheme, serving in (("http", http_server()), ("https", https_server(certs))):
+            with serving as (_, port):
                 url = f"{scheme}://127.0.0.1:{port}/page.html"
                 done = {world: run(composed, world, "http_headers", url, folder=certs, trust="ca.pem") for world in WORLDS}
                 native, composed_ = (re.sub(r"Date: .*", "Date", done[world].stdout) for world in WORLDS)

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tomllib
 
+import compose_peers as peers
 import demo
 from compose_hosts import copied
-from composed import ECHO_CLIENT, ECHO_SERVER, Composed
-from demo import HEADERS, HTTPS_SERVER, ROOT, Failure, certificates, component, running, website
+from composed import Composed
+from demo import HEADERS, ROOT, Failure, certificates, component, https_server, running
 
 
 def rust_copied_elsewhere(composed: Composed) -> None:
@@ -41,10 +42,10 @@ def rust_echo(composed: Composed) -> None:
         with composed.run("rust-echo-client", "127.0.0.1", port, "Hello World!") as client:
             client.finish()
             client.expect(r'Send: "Hello World!"', r'Received: "Hello World!"', r"Close the connection")
-        with running("CPython's client", [sys.executable, "-c", ECHO_CLIENT, port]) as client:
+        with running("CPython's client", [sys.executable, "-c", peers.CLIENT, port]) as client:
             client.finish()
             client.expect(r"Received: from CPython")
-    with running("CPython's server", [sys.executable, "-c", ECHO_SERVER]) as server:
+    with running("CPython's server", [sys.executable, "-c", peers.ECHO_SERVER]) as server:
         port = server.wait_for(r"^Serving on port (\d+)")[1]
         with composed.run("rust-echo-client", "127.0.0.1", port, "Hello CPython!") as client:
             client.finish()
@@ -55,7 +56,7 @@ def rust_echo_one_by_one(composed: Composed) -> None:
     with composed.run("rust-echo-one-by-one", "127.0.0.1", "0") as server:
         port = server.wait_for(r"^Serving on 127\.0\.0\.1:(\d+)")[1]
         for name in ("CPython's client", "the next client"):
-            with running(name, [sys.executable, "-c", ECHO_CLIENT, port]) as client:
+            with running(name, [sys.executable, "-c", peers.CLIENT, port]) as client:
                 client.finish()
                 client.expect(r"Received: from CPython")
 
@@ -82,15 +83,12 @@ def rust_echo_server_arguments(composed: Composed) -> None:
 
 
 def rust_https_headers(composed: Composed) -> None:
-    with certificates() as certs, website() as folder:
-        command = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
-        with running("Python's http.server over TLS", command) as server:
-            port = server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
-            trust = ("--env", "SSL_CERT_FILE=/certs/ca.pem")
-            arguments = ["127.0.0.1", port, "/page.html"]
-            with composed.run("rust-https-headers", *arguments, folder=certs, options=trust) as client:
-                client.finish()
-                client.expect(*HEADERS)
+    with certificates() as certs, https_server(certs) as (_, port):
+        trust = ("--env", "SSL_CERT_FILE=/certs/ca.pem")
+        arguments = ["127.0.0.1", port, "/page.html"]
+        with composed.run("rust-https-headers", *arguments, folder=certs, options=trust) as client:
+            client.finish()
+            client.expect(*HEADERS)
 
 
 STEPS = (

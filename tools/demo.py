@@ -10,7 +10,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "target/release/wasi-streams-run"
@@ -165,15 +167,21 @@ HEADERS = (
 )
 
 
-def http_headers() -> None:
+@contextlib.contextmanager
+def http_server():
+    """Python's http.server with that page, and its port."""
     with website() as folder:
         command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]
         with running("Python's http.server", command) as server:
-            port = server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
-            with component("http-headers", f"http://127.0.0.1:{port}/page.html") as client:
-                client.finish()
-                client.expect(*HEADERS)
-            server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
+            yield server, server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
+
+
+def http_headers() -> None:
+    with http_server() as (server, port):
+        with component("http-headers", f"http://127.0.0.1:{port}/page.html") as client:
+            client.finish()
+            client.expect(*HEADERS)
+        server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
 
 
 def echo_over_tls() -> None:
@@ -195,16 +203,22 @@ server.serve_forever()
 """
 
 
-def https_headers() -> None:
-    with certificates() as certs, website() as folder:
+@contextlib.contextmanager
+def https_server(certs: Path):
+    """The same over TLS, with the certificate in that folder."""
+    with website() as folder:
         command = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
         with running("Python's http.server over TLS", command) as server:
-            port = server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
-            url = f"https://127.0.0.1:{port}/page.html"
-            with component("http-headers", "--ca", "/certs/ca.pem", url, folder=certs) as client:
-                client.finish()
-                client.expect(*HEADERS)
-            server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
+            yield server, server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
+
+
+def https_headers() -> None:
+    with certificates() as certs, https_server(certs) as (server, port):
+        url = f"https://127.0.0.1:{port}/page.html"
+        with component("http-headers", "--ca", "/certs/ca.pem", url, folder=certs) as client:
+            client.finish()
+            client.expect(*HEADERS)
+        server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
 
 
 def wait_for_data() -> None:
@@ -214,17 +228,18 @@ def wait_for_data() -> None:
             program.expect(r"Received: abc")
 
 
-def main() -> int:
+def run_steps(what: str, steps: Iterable[Callable[..., None]], *arguments: Any) -> int:
+    """Runs one step after the other, up to the first that fails; gives the exit status."""
     try:
-        for step in (echo, http_headers, echo_over_tls, https_headers, wait_for_data):
-            print(f"==> demo: {step.__name__.replace('_', ' ')}", flush=True)
-            step()
+        for step in steps:
+            print(f"==> {what}: {step.__name__.replace('_', ' ')}", flush=True)
+            step(*arguments)
     except (Failure, OSError) as failure:
-        print(f"demo: {failure}", file=sys.stderr)
+        print(f"{what}: {failure}", file=sys.stderr)
         return 1
-    print("==> demo: all as expected")
+    print(f"==> {what}: all as expected")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_steps("demo", (echo, http_headers, echo_over_tls, https_headers, wait_for_data)))
