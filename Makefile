@@ -4,12 +4,15 @@ PYTHON ?= python3
 GUEST := wasi-streams
 COMPOSE := wasi-streams-compose
 HOST := wasi-streams-host
+# Clients for measurements.
+LOAD := wasi-streams-load
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
-# What exports the library to other languages, and who imports it.
+# What exports the library to other languages and accepts for them, and who imports it.
 EXPORT := wasi-streams-component
-CONSUMERS := wasi-streams-compose-rust
+DRIVER := wasi-streams-driver
+CONSUMERS := wasi-streams-compose-rust wasi-streams-compose-rust-push
 BENCH := wasi-streams-bench
 GUESTS := wasi-streams-bench-guests
 WASM := --target wasm32-wasip2
@@ -28,7 +31,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup compose-setup components demo compose readme test plain bench bench-tls bench-micro test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
+.PHONY: help setup compose-setup programs components demo compose readme test plain bench bench-tls bench-compose bench-micro test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -39,27 +42,33 @@ setup: ## check the tools, install the compile target and what else is missing
 compose-setup: setup ## install the compilers of other languages to components, below target/tools
 	@PYTHON=$(PYTHON) tools/compose-setup.sh
 
-components: ## build examples and fixtures to target/components/NAME.wasm, and target/release/wasi-streams-run
-	$(say) 'components: examples and fixtures for wasm32-wasip2'
+programs: ## build the examples to target/components/NAME.wasm, and target/release/wasi-streams-run
+	$(say) 'programs: the examples for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
+	@tools/collect-components.sh $(EXAMPLES)
+	$(say) 'programs: the runner'
+	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
+
+components: programs ## build everything that becomes a component, to target/components
+	$(say) 'components: fixtures for wasm32-wasip2'
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
 	@tools/export.sh
-	@tools/collect-components.sh $(EXAMPLES) $(FIXTURES)
-	$(say) 'components: the runner'
-	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
+	@tools/collect-components.sh --all $(EXAMPLES) $(FIXTURES)
+	$(say) 'components: programs in Rust that use the library by composition'
+	cargo build --locked -p $(COMPOSE)
+	cargo build --locked $(CONSUMERS:%=-p %) $(COMPONENT)
+	@tools/collect-composed.sh
 
 compose: compose-setup components ## run the programs that use the library by composition, against real peers
 	$(say) 'compose'
-	cargo build --locked -p $(COMPOSE)
-	cargo build --locked -p $(CONSUMERS) $(COMPONENT)
 	@$(PYTHON) tools/compose.py $(ONLY)
 
 readme: components ## run the commands of README.md
 	$(say) 'readme'
 	@$(PYTHON) tools/readme.py
 
-demo: setup components ## run the examples against each other and against a real HTTP server, in the clear and over TLS
+demo: setup programs ## run the examples against each other and against a real HTTP server, in the clear and over TLS
 	$(say) 'demo'
 	@$(PYTHON) tools/demo.py
 
@@ -101,6 +110,10 @@ bench: setup ## measure the library beside its peers; QUICK=1 for less, ONLY='pi
 bench-micro: ## measure the parts that do no I/O, natively
 	$(say) 'bench-micro'
 	cargo bench --locked -p $(GUEST) --features $(GUEST)/micro,$(GUEST)/tls-ring --bench pure
+bench-compose: components ## measure what composition costs, against the same program linked with the library
+	$(say) 'bench-compose'
+	cargo build --locked --release -p $(LOAD)
+	@$(PYTHON) tools/compose_cost.py
 
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'
@@ -121,17 +134,17 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
-	cargo clippy --locked -p $(EXPORT) -p $(CONSUMERS) $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(EXPORT) -p $(DRIVER) $(CONSUMERS:%=-p %) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
 	$(say) 'lint: clippy, benchmarks'
 	cargo clippy --locked --release -p $(BENCH) --all-targets -- -D warnings
 	cargo clippy --locked -p $(GUESTS) --features $(GUESTS)/tls $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, tools'
-	cargo clippy --locked -p $(COMPOSE) --all-targets -- -D warnings
+	cargo clippy --locked -p $(COMPOSE) -p $(LOAD) --all-targets -- -D warnings
 	$(say) 'lint: WIT'
 	@$(PYTHON) tools/wit_deps.py --check
-	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --ours provider
+	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --released wit/released --ours provider
 	$(say) 'lint: dependencies'
 	@tools/deny.sh
 

@@ -6,11 +6,23 @@ import sys
 import tempfile
 from pathlib import Path
 
+import compose_c
+import compose_javascript
+import compose_jco
+import compose_push
+import compose_python
 import compose_rust
 from composed import Composed
-from demo import Failure
+from demo import run_steps
 
-LANGUAGES = {"rust": compose_rust.STEPS}
+LANGUAGES = {
+    "rust": compose_rust.STEPS,
+    "push": compose_push.STEPS,
+    "python": compose_python.STEPS,
+    "javascript": compose_javascript.STEPS,
+    "c": compose_c.STEPS,
+    "jco": compose_jco.STEPS,
+}
 
 
 def main(only: list[str]) -> int:
@@ -18,17 +30,8 @@ def main(only: list[str]) -> int:
         print(f"compose: no steps for {', '.join(sorted(unknown))}; there are {', '.join(LANGUAGES)}", file=sys.stderr)
         return 2
     steps = [step for language, steps in LANGUAGES.items() if language in (only or LANGUAGES) for step in steps]
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            composed = Composed(Path(folder))
-            for step in steps:
-                print(f"==> compose: {step.__name__.replace('_', ' ')}", flush=True)
-                step(composed)
-    except (Failure, OSError) as failure:
-        print(f"compose: {failure}", file=sys.stderr)
-        return 1
-    print("==> compose: all as expected")
-    return 0
+    with tempfile.TemporaryDirectory() as folder:
+        return run_steps("compose", steps, Composed(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "target/release/wasi-streams-run"
@@ -45,8 +47,8 @@ class Program:
                 return found
         raise Failure(f"{self.name} ended without a line like {pattern!r}{self._output()}")
 
-    def finish(self) -> None:
-        """Ends the program's standard input and waits until it is done, which must be a success."""
+    def finish(self, expected: int = 0) -> None:
+        """Ends the program's standard input and waits until it is done, with this status."""
         self.process.stdin.close()
         deadline = time.monotonic() + DEADLINE
         while self._next(deadline, "did not end") is not None:
@@ -55,7 +57,7 @@ class Program:
             status = self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise Failure(f"{self.name} closed its output and did not end{self._output()}") from None
-        if status != 0:
+        if status != expected:
             raise Failure(f"{self.name} ended with status {status}{self._output()}")
 
     def expect(self, *patterns: str) -> None:
@@ -113,10 +115,13 @@ def certificates():
     """A folder with an authority, ca.pem, and what it has issued to this machine, server.pem with server.key."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n", encoding="utf-8")
+        # From Python 3.13 on certificates have to say whose key and for what, or its clients refuse them.
+        extensions = "subjectAltName=DNS:localhost,IP:127.0.0.1\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        (folder / "server.ext").write_text(extensions, encoding="utf-8")
+        authority = ["-x509", "-subj", "/CN=demo authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         new_key = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         for arguments in (
-            [*new_key, "-x509", "-subj", "/CN=demo authority", "-keyout", "ca.key", "-out", "ca.pem"],
+            [*new_key, *authority, "-keyout", "ca.key", "-out", "ca.pem"],
             [*new_key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"],
             ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
              "-extfile", "server.ext", "-out", "server.pem"],
@@ -162,15 +167,21 @@ HEADERS = (
 )
 
 
-def http_headers() -> None:
+@contextlib.contextmanager
+def http_server():
+    """Python's http.server with that page, and its port."""
     with website() as folder:
         command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]
         with running("Python's http.server", command) as server:
-            port = server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
-            with component("http-headers", f"http://127.0.0.1:{port}/page.html") as client:
-                client.finish()
-                client.expect(*HEADERS)
-            server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
+            yield server, server.wait_for(r"^Serving HTTP on \S+ port (\d+)")[1]
+
+
+def http_headers() -> None:
+    with http_server() as (server, port):
+        with component("http-headers", f"http://127.0.0.1:{port}/page.html") as client:
+            client.finish()
+            client.expect(*HEADERS)
+        server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
 
 
 def echo_over_tls() -> None:
@@ -192,16 +203,22 @@ server.serve_forever()
 """
 
 
-def https_headers() -> None:
-    with certificates() as certs, website() as folder:
+@contextlib.contextmanager
+def https_server(certs: Path):
+    """The same over TLS, with the certificate in that folder."""
+    with website() as folder:
         command = [sys.executable, "-u", "-c", HTTPS_SERVER, folder, str(certs / "server.pem"), str(certs / "server.key")]
         with running("Python's http.server over TLS", command) as server:
-            port = server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
-            url = f"https://127.0.0.1:{port}/page.html"
-            with component("http-headers", "--ca", "/certs/ca.pem", url, folder=certs) as client:
-                client.finish()
-                client.expect(*HEADERS)
-            server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
+            yield server, server.wait_for(r"^Serving HTTPS on port (\d+)")[1]
+
+
+def https_headers() -> None:
+    with certificates() as certs, https_server(certs) as (server, port):
+        url = f"https://127.0.0.1:{port}/page.html"
+        with component("http-headers", "--ca", "/certs/ca.pem", url, folder=certs) as client:
+            client.finish()
+            client.expect(*HEADERS)
+        server.wait_for(r'"HEAD /page\.html HTTP/1\.\d" 200')
 
 
 def wait_for_data() -> None:
@@ -211,17 +228,18 @@ def wait_for_data() -> None:
             program.expect(r"Received: abc")
 
 
-def main() -> int:
+def run_steps(what: str, steps: Iterable[Callable[..., None]], *arguments: Any) -> int:
+    """Runs one step after the other, up to the first that fails; gives the exit status."""
     try:
-        for step in (echo, http_headers, echo_over_tls, https_headers, wait_for_data):
-            print(f"==> demo: {step.__name__.replace('_', ' ')}", flush=True)
-            step()
+        for step in steps:
+            print(f"==> {what}: {step.__name__.replace('_', ' ')}", flush=True)
+            step(*arguments)
     except (Failure, OSError) as failure:
-        print(f"demo: {failure}", file=sys.stderr)
+        print(f"{what}: {failure}", file=sys.stderr)
         return 1
-    print("==> demo: all as expected")
+    print(f"==> {what}: all as expected")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_steps("demo", (echo, http_headers, echo_over_tls, https_headers, wait_for_data)))

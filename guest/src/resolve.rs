@@ -6,6 +6,9 @@ use crate::error::{Error, ResolveErrorKind, Result};
 use crate::options::AddressFamily;
 use crate::sys;
 
+/// The longest name that DNS knows, in bytes.
+const MAX_NAME: usize = 254;
+
 /// Looks `host` up, like `loop.getaddrinfo`: literals are parsed without asking anybody, names go to the host's resolver.
 ///
 /// The order is the resolver's. Duplicates are kept.
@@ -37,6 +40,10 @@ pub(crate) async fn resolve_with(
             return Ok(vec![address]);
         }
         return Err(unknown(host)); // O10
+    }
+    // RFC 1035, section 2.3.4, and a dot at the end. Errors name the host: what is longer is no name, and must not flood a log.
+    if host.len() > MAX_NAME {
+        return Err(Error::invalid("a host name has at most 254 bytes"));
     }
     if numeric {
         return Err(unknown(host));

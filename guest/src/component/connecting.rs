@@ -11,13 +11,14 @@ use super::writer::Writer;
 use super::{Pollable, raw, wit};
 use crate::error::{Error, Result};
 use crate::reader::StreamReader;
-use crate::rt::{self, JoinHandle, calls};
+use crate::rt::calls::{self, Loan, LocalFuture};
+use crate::rt::{self, JoinHandle};
 use crate::writer::StreamWriter;
 
 type Streams = (StreamReader, StreamWriter);
 
 /// Lookup, connects and handshake, in a task of their own.
-pub struct Connecting(RefCell<Option<JoinHandle<Result<Streams>>>>);
+pub struct Connecting(RefCell<Option<JoinHandle<Result<Streams>>>>, Loan);
 
 /// Checks the arguments and starts the task.
 pub(super) fn start(
@@ -34,16 +35,16 @@ pub(super) fn start(
         None => (connect, None),
     };
     connect.check()?;
-    let task = rt::spawn(async move {
-        match timeout {
-            Some(timeout) => crate::timeout(timeout, connect.into_future()).await.unwrap_or_else(|elapsed| {
-                Err(Error::io(std::io::ErrorKind::TimedOut, format!("connecting: {elapsed}")))
-            }),
-            None => connect.await,
-        }
-    });
+    let mut connecting: LocalFuture<'static, Result<Streams>> = connect.into_future();
+    if let Some(timeout) = timeout {
+        connecting = Box::pin(async move {
+            let late = |elapsed| Err(Error::io(std::io::ErrorKind::TimedOut, format!("connecting: {elapsed}")));
+            crate::timeout(timeout, connecting).await.unwrap_or_else(late)
+        });
+    }
+    let task = rt::spawn(connecting);
     calls::run_ready();
-    Ok(Connecting(RefCell::new(Some(task))))
+    Ok(Connecting(RefCell::new(Some(task)), Loan::default()))
 }
 
 impl Connecting {
@@ -60,6 +61,7 @@ impl Connecting {
 
     /// The caller has come back with the pollables that it got.
     pub(super) fn reclaim(&self) {
+        self.1.settle();
         calls::reclaim(&self.tasks());
     }
 
@@ -90,7 +92,7 @@ impl wit::GuestConnecting for Connecting {
 
     fn subscribe(&self) -> Vec<Pollable> {
         self.reclaim();
-        raw(calls::lend(&|| self.tasks(), true, &|| self.is_ready()))
+        raw(calls::lend(&self.1, &|| self.tasks(), true, &|| self.is_ready()))
     }
 }
 

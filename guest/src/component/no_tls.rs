@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::wit;
+use super::writer::Timeouts;
 use crate::error::{Error, Result};
 use crate::rt::JoinHandle;
 use crate::server::StartServer;
@@ -25,6 +26,7 @@ impl wit::GuestTlsClientConfig for ClientConfig {
     }
 
     fn add_roots_pem(&self, _roots: String) {}
+    fn add_default_roots(&self) {}
     fn add_revocation_lists_pem(&self, _revocation_lists: String) {}
     fn set_identity_pem(&self, _chain: String, _key: String) {}
     fn set_alpn(&self, _protocols: Vec<Vec<u8>>) {}
@@ -96,7 +98,11 @@ pub(super) fn server_upgrade(_config: &ServerConfig) -> Result<Upgrade, wit::Err
     Err(no_tls().into())
 }
 
-pub(super) fn start(_writer: Rc<StreamWriter>, upgrade: Upgrade) -> Result<JoinHandle<Result<()>>, wit::Error> {
+pub(super) fn start(
+    _writer: Rc<StreamWriter>,
+    upgrade: Upgrade,
+    _timeouts: Timeouts,
+) -> Result<JoinHandle<Result<()>>, wit::Error> {
     match upgrade {}
 }
 

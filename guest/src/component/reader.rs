@@ -8,7 +8,7 @@ use super::{Pollable, raw, wit};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::reader::StreamReader;
-use crate::rt::calls;
+use crate::rt::calls::{self, Loan};
 use bytes::Bytes;
 
 /// A reader, with what it looked like when it last said "not yet".
@@ -16,6 +16,7 @@ pub struct Reader {
     connection: Rc<Connection>,
     reader: RefCell<StreamReader>,
     not_yet: Cell<Option<Look>>,
+    loan: Loan,
 }
 
 /// What an answer depends on: how much is buffered, whether the end is known, whether there is an error.
@@ -26,7 +27,7 @@ type Answer<T> = Result<T, wit::Error>;
 impl Reader {
     pub(super) fn new(reader: StreamReader) -> Self {
         let connection = Rc::clone(reader.connection());
-        Self { connection, reader: RefCell::new(reader), not_yet: Cell::new(None) }
+        Self { connection, reader: RefCell::new(reader), not_yet: Cell::new(None), loan: Loan::default() }
     }
 
     /// Whether the function that said "not yet" may answer now: something has arrived since.
@@ -36,6 +37,11 @@ impl Reader {
 
     /// The caller has come back with the pollables that it got.
     pub(super) fn reclaim(&self) {
+        self.loan.settle();
+        self.release();
+    }
+
+    fn release(&self) {
         calls::reclaim(&self.connection.tasks());
     }
 
@@ -129,12 +135,12 @@ impl wit::GuestReader for Reader {
 
     fn subscribe(&self) -> Vec<Pollable> {
         self.reclaim();
-        raw(calls::lend(&|| self.connection.tasks(), true, &|| self.is_ready()))
+        raw(calls::lend(&self.loan, &|| self.connection.tasks(), true, &|| self.is_ready()))
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.reclaim(); // what arrives is thrown away from now on
+        self.release(); // what arrives is thrown away from now on
     }
 }

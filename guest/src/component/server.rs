@@ -8,13 +8,14 @@ use super::options::ListenOptions;
 use super::{Pollable, raw, wit};
 use crate::error::Result;
 use crate::options::DEFAULT_BACKLOG;
-use crate::rt::calls;
+use crate::rt::calls::{self, Loan};
 use crate::server::Incoming;
 
 /// A server, and what it has accepted.
 pub struct Server {
     server: crate::Server,
     incoming: Rc<Incoming>,
+    loan: Loan,
 }
 
 /// Binds and listens.
@@ -33,7 +34,7 @@ pub(super) fn listen(
         None => start,
     };
     let server = calls::block_on(start.into_future())??;
-    Ok(Server { server, incoming })
+    Ok(Server { server, incoming, loan: Loan::default() })
 }
 
 impl Server {
@@ -43,11 +44,20 @@ impl Server {
 
     /// The caller has come back with the pollables that it got.
     pub(super) fn reclaim(&self) {
+        self.loan.settle();
         calls::reclaim(&self.server.tasks());
     }
 
     fn is_closed(&self) -> bool {
         !self.server.is_serving()
+    }
+
+    fn end(&self) {
+        self.server.close();
+        #[cfg(feature = "tls")]
+        self.server.abort_handshakes();
+        self.incoming.clear();
+        calls::run_ready();
     }
 
     fn next(&self) -> Option<(wit::Reader, wit::Writer)> {
@@ -57,10 +67,10 @@ impl Server {
 
 impl wit::GuestServer for Server {
     fn try_accept(&self) -> Result<Option<(wit::Reader, wit::Writer)>, wit::Error> {
+        self.reclaim();
         if self.is_closed() {
             return Err(closed());
         }
-        self.reclaim();
         calls::run_ready();
         if self.incoming.is_empty() {
             calls::advance();
@@ -86,22 +96,19 @@ impl wit::GuestServer for Server {
     }
 
     fn close(&self) {
-        self.server.close();
-        #[cfg(feature = "tls")]
-        self.server.abort_handshakes();
-        self.incoming.clear();
-        calls::run_ready();
+        self.loan.settle();
+        self.end();
     }
 
     fn subscribe(&self) -> Vec<Pollable> {
         self.reclaim();
-        raw(calls::lend(&|| self.server.tasks(), true, &|| self.is_ready()))
+        raw(calls::lend(&self.loan, &|| self.server.tasks(), true, &|| self.is_ready()))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        wit::GuestServer::close(self);
+        self.end();
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::wit;
+use super::writer::Timeouts;
 use crate::error::Result;
 use crate::rt::{self, JoinHandle};
 use crate::server::StartServer;
@@ -126,6 +127,7 @@ pub(super) type SharedClientConfig = Rc<Lazy<ClientSettings, TlsConnector>>;
 pub(super) struct ClientSettings {
     common: Common,
     roots: Option<String>,
+    default_roots: bool,
     identity: Option<(String, String)>,
     names_unchecked: bool,
     unverified: bool,
@@ -143,6 +145,9 @@ impl ClientSettings {
         let mut builder = apply_common!(builder, &self.common);
         if let Some(roots) = &self.roots {
             builder = builder.roots_pem(roots);
+        }
+        if self.default_roots {
+            builder = builder.default_roots();
         }
         if let Some((chain, key)) = &self.identity {
             builder = builder.identity_pem(chain, key);
@@ -164,6 +169,10 @@ impl wit::GuestTlsClientConfig for ClientConfig {
 
     fn add_roots_pem(&self, roots: String) {
         self.0.set(|settings| append(settings.roots.get_or_insert_default(), &roots));
+    }
+
+    fn add_default_roots(&self) {
+        self.0.set(|settings| settings.default_roots = true);
     }
 
     fn set_identity_pem(&self, chain: String, key: String) {
@@ -291,10 +300,20 @@ pub(super) fn server_upgrade(config: &ServerConfig) -> Result<Upgrade, wit::Erro
 }
 
 /// Checks the arguments and starts the handshake, in a task of its own.
-pub(super) fn start(writer: Rc<StreamWriter>, upgrade: Upgrade) -> Result<JoinHandle<Result<()>>, wit::Error> {
+pub(super) fn start(
+    writer: Rc<StreamWriter>,
+    upgrade: Upgrade,
+    (handshake_timeout, shutdown_timeout): Timeouts,
+) -> Result<JoinHandle<Result<()>>, wit::Error> {
     writer.connection().check_upgrade()?;
     let begin = move |writer: &Rc<StreamWriter>| {
-        let start = crate::tls::StartTls::new(writer.connection(), upgrade.role);
+        let mut start = crate::tls::StartTls::new(writer.connection(), upgrade.role);
+        if let Some(timeout) = handshake_timeout {
+            start = start.tls_handshake_timeout(timeout);
+        }
+        if let Some(timeout) = shutdown_timeout {
+            start = start.tls_shutdown_timeout(timeout);
+        }
         match upgrade.server_name {
             Some(name) => start.server_name(name).prepare(),
             None => start.prepare(),

@@ -18,7 +18,7 @@ pub(super) fn wait(on: Vec<wit::Interest<'_>>, timeout: Option<u32>) -> Result<V
     on.iter().for_each(Interest::reclaim);
     let ready = || on.iter().enumerate().filter(|(_, interest)| interest.is_ready()).map(|(index, _)| index as u32);
     // What is ready already may be so because of something that has not been looked at for a while: look once.
-    calls::advance();
+    calls::look_and_advance();
     calls::run_until(&mut || ready().next().is_some(), timeout.map(millis))?;
     Ok(ready().collect())
 }
@@ -49,8 +49,8 @@ impl Interest<'_> {
             Self::Foreign(_) | Self::Ours(wit::Interest::Foreign(_) | wit::Interest::Drained(_)) => {}
             Self::Ours(wit::Interest::Connected(it)) => it.get::<Connecting>().reclaim(),
             Self::Ours(wit::Interest::Readable(it)) => it.get::<Reader>().reclaim(),
-            Self::Ours(wit::Interest::Handshaken(it)) => it.get::<Writer>().reclaim(),
-            Self::Ours(wit::Interest::Closed(it)) => it.get::<Writer>().reclaim_if_closing(),
+            Self::Ours(wit::Interest::Handshaken(it)) => it.get::<Writer>().reclaim_for_handshake(),
+            Self::Ours(wit::Interest::Closed(it)) => it.get::<Writer>().reclaim(), // as `wait-closed`: only what comes in tells of a loss
             Self::Ours(wit::Interest::Acceptable(it)) => it.get::<Server>().reclaim(),
         }
     }

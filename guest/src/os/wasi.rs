@@ -36,7 +36,7 @@ pub struct Registered(Registration);
 impl Registered {
     /// Registers `pollable`.
     pub fn new(pollable: Pollable) -> Self {
-        Self(Registration::new(host::Pollable::from_raw(pollable), false))
+        Self(Registration::new(host::Pollable::from_raw(pollable)))
     }
 
     /// Waits until it is ready.

@@ -104,6 +104,9 @@ pub(super) struct Executor {
     polls_in_turn: Cell<usize>,
     turns: Cell<u64>,
     turns_since_look: Cell<u32>,
+    /// When the platform was asked last, as far as that is still worth something.
+    #[cfg(feature = "component")]
+    looked_at: Cell<Option<u64>>,
     pub(super) timers: RefCell<Timers>,
     pub(super) running: Cell<bool>,
     /// Set while the tasks of a finished program are dropped.
@@ -120,6 +123,8 @@ impl Executor {
             polls_in_turn: Cell::new(0),
             turns: Cell::new(0),
             turns_since_look: Cell::new(0),
+            #[cfg(feature = "component")]
+            looked_at: Cell::new(None),
             timers: RefCell::default(),
             running: Cell::new(false),
             ending: Cell::new(false),
@@ -191,8 +196,7 @@ impl Executor {
             self.turns_since_look.set(self.turns_since_look.get() + 1);
             if self.turns_since_look.get() >= TURNS_PER_LOOK || !self.queue.is_empty() {
                 self.turns_since_look.set(0);
-                sys::park(Park::Look);
-                self.fire_timers();
+                self.park(Park::Look);
             }
         } else {
             self.turns_since_look.set(0);
@@ -201,23 +205,30 @@ impl Executor {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
-            sys::park(until.map_or(Park::Forever, Park::Until));
-            self.fire_timers();
+            self.park(until.map_or(Park::Forever, Park::Until));
         }
         let deferred = mem::take(&mut *self.deferred.borrow_mut());
         deferred.into_iter().for_each(Waker::wake);
     }
 
-    /// Ends a turn without waiting: looks at the platform once. True when there is something to run.
+    /// Ends a turn without waiting: looks at the platform, unless that was done less than so many nanoseconds ago. True when there is
+    /// something to run.
     #[cfg(feature = "component")]
-    pub(super) fn look(&self) -> bool {
+    pub(super) fn look(&self, recently: u64) -> bool {
         self.polls_in_turn.set(0);
         self.turns.set(self.turns.get() + 1);
-        self.turns_since_look.set(0);
-        sys::park(Park::Look);
-        self.fire_timers();
+        if self.looked_at.get().is_none_or(|then| sys::now_nanos().saturating_sub(then) >= recently) {
+            self.turns_since_look.set(0);
+            self.park(Park::Look);
+        }
         mem::take(&mut *self.deferred.borrow_mut()).into_iter().for_each(Waker::wake);
         !self.queue.is_empty()
+    }
+
+    /// Lets the next look be one, however short a time ago the last was.
+    #[cfg(feature = "component")]
+    pub(super) fn look_again(&self) {
+        self.looked_at.set(None);
     }
 
     /// Whether something can go on without the platform.
@@ -232,6 +243,13 @@ impl Executor {
         let tasks = self.tasks.borrow();
         let task = tasks.get(id.0.index).filter(|task| Arc::ptr_eq(&task.handle, &id.0))?;
         Some(task.waker.clone())
+    }
+
+    fn park(&self, how: Park) {
+        sys::park(how);
+        #[cfg(feature = "component")]
+        self.looked_at.set(Some(sys::now_nanos()));
+        self.fire_timers();
     }
 
     fn fire_timers(&self) {

@@ -117,7 +117,7 @@ pub async fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Result<F::
 
 fn timed_out(duration: Duration) -> Error {
     // Not `{duration:?}`: what that stands on is 2 KB of the component.
-    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let milliseconds = duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into());
     Error::io(std::io::ErrorKind::TimedOut, format!("timed out after {milliseconds} ms"))
 }
 

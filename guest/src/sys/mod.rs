@@ -33,9 +33,9 @@ pub(crate) use p2::connect::connect;
 pub(crate) use p2::listener::{Accepted, Listener};
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub(crate) use p2::reactor::Registration;
-pub(crate) use p2::reactor::{Park, bytes_sent, forget_busy, now_nanos, park};
 #[cfg(feature = "component")]
-pub(crate) use p2::reactor::{after, at, lend, reclaim};
+pub(crate) use p2::reactor::{Loan, after, at, lend, reclaim};
+pub(crate) use p2::reactor::{Park, bytes_sent, forget_busy, now_nanos, park};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
 pub(crate) use p2::tcp::{SpliceFailure, TcpLink};

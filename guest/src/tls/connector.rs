@@ -58,6 +58,7 @@ impl TlsConnector {
         ConnectorBuilder {
             choices: Choices::new(provider),
             roots: None,
+            default_roots: false,
             revoked: None,
             identity: None,
             trust: Trust::NamedByAuthority,
@@ -107,15 +108,22 @@ impl fmt::Debug for TlsConnector {
 pub struct ConnectorBuilder {
     choices: Choices,
     roots: Option<Pem>,
+    default_roots: bool,
     revoked: Option<Pem>,
     identity: Option<(Pem, Pem)>,
     trust: Trust,
 }
 
 impl ConnectorBuilder {
-    /// Trusts these certificate authorities and no others.
+    /// Trusts these certificate authorities and no others, except [`default_roots`](Self::default_roots).
     pub fn roots_pem(mut self, roots: impl Into<Pem>) -> Self {
         self.roots = Some(roots.into());
+        self
+    }
+
+    /// Trusts the default authorities also beside those of [`roots_pem`](Self::roots_pem), as Python's `load_default_certs` does.
+    pub fn default_roots(mut self) -> Self {
+        self.default_roots = true;
         self
     }
 
@@ -185,15 +193,19 @@ impl ConnectorBuilder {
     /// [`Error::InvalidInput`] for PEM without a certificate or key, with broken, encrypted or mismatched ones, naming the file where
     /// there is one; [`Error::Io`] for a file that cannot be read, also of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     pub fn build(self) -> Result<TlsConnector> {
-        let Self { choices, roots, revoked, identity, trust } = self;
+        let Self { choices, roots, default_roots, revoked, identity, trust } = self;
         choices.check_alpn()?;
         let provider = choices.provider();
-        let roots = match (trust, &roots) {
-            (Trust::Anybody, _) => rustls::RootCertStore::empty(),
-            (_, Some(pem)) => pem.roots("certificate authorities")?,
-            (_, None) => roots::default_roots(|name| std::env::var_os(name))?,
-        };
-        let verifier = verifier(trust, roots, revoked.as_ref(), &provider)?;
+        let mut trusted = rustls::RootCertStore::empty();
+        if trust != Trust::Anybody {
+            if let Some(pem) = &roots {
+                trusted = pem.roots("certificate authorities")?;
+            }
+            if default_roots || roots.is_none() {
+                trusted.roots.extend(roots::default_roots(|name| std::env::var_os(name))?.roots);
+            }
+        }
+        let verifier = verifier(trust, trusted, revoked.as_ref(), &provider)?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&choices.versions()?)?
             .dangerous()

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use wasi_streams_host::exported::{Exported, Held};
 use wasi_streams_host::peer::{BlackHole, Listener, Peer};
 use wasi_streams_host::{Guest, block_on};
 
@@ -87,6 +88,61 @@ fn pollables_of_everything_outlive_it() -> Result<()> {
         drop_all(&mut net, kept)?;
         settle(&mut net).await
     })
+}
+
+#[test]
+fn a_forgotten_pollable_costs_its_own_connection_and_no_other() -> Result<()> {
+    let _heavy = heavy();
+    block_on(async {
+        let mut net = net().await?;
+        let listener = Listener::v4()?;
+        // What is forgotten is never dropped; the rest is, before the next call on that object.
+        let forgotten = polled_and_closed(&mut net, &listener, false).await?;
+        settle(&mut net).await?;
+        for _ in 0..KEPT + 44 {
+            assert!(polled_and_closed(&mut net, &listener, true).await?.is_empty());
+        }
+        settle(&mut net).await?;
+        let now = net.resources();
+        assert_eq!((now.tcp_sockets, now.input_streams, now.output_streams), (KEPT + 1, KEPT + 1, KEPT + 1));
+        assert!(any_ready(&mut net, &forgotten).await?, "it is over");
+        drop_all(&mut net, forgotten)?;
+        settle(&mut net).await
+    })
+}
+
+#[test]
+fn where_everything_is_forgotten_nothing_traps() -> Result<()> {
+    let _heavy = heavy();
+    block_on(async {
+        let mut net = net().await?;
+        let listener = Listener::v4()?;
+        let mut forgotten = Vec::new();
+        for _ in 0..KEPT + 44 {
+            forgotten.extend(polled_and_closed(&mut net, &listener, false).await?);
+        }
+        settle(&mut net).await?;
+        assert_eq!(net.resources().tcp_sockets, KEPT + 44);
+        drop_all(&mut net, forgotten)?;
+        settle(&mut net).await
+    })
+}
+
+/// Opens a connection, polls for its reader, and drops both sides; the peer leaves too, or the connection would linger. Who
+/// `comes_back` drops the pollables first, and calls once more; else they are given.
+async fn polled_and_closed(net: &mut Exported, listener: &Listener, comes_back: bool) -> Result<Vec<Held>> {
+    let Pair { reader, writer, mut peer } = pair_with(net, listener, None).await?;
+    assert!(call!(net.reader.call_try_read(reader, 1))?.is_none());
+    let mut pollables = call!(net.reader.call_subscribe(reader));
+    peer.write_all(b"x").await?;
+    net.poll(&pollables).await?;
+    if comes_back {
+        drop_all(net, std::mem::take(&mut pollables))?;
+        assert_eq!(call!(net.reader.call_try_read(reader, 1))?, Some(b"x".to_vec()));
+    }
+    net.drop_resource(writer).await?;
+    net.drop_resource(reader).await?;
+    Ok(pollables)
 }
 
 #[test]

@@ -234,6 +234,10 @@ fn names_fail_by_kind_in_every_form() -> Result<()> {
                 assert!(error.message.contains(name), "{error:?}");
             }
         }
+        // What is too long to be a name is not repeated, and nobody is asked for it.
+        let error = fails(&mut net, &"x".repeat(1 << 20), 80, None).await?;
+        assert_eq!(error.kind, ErrorKind::InvalidArgument, "{error:?}");
+        assert!(error.message.len() < 100, "{error:?}");
         let mut net = guest.export().await?;
         let error = fails(&mut net, "nobody.test", 80, None).await?;
         assert_eq!(error.kind, ErrorKind::NameLookupDenied);

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use wasi_streams_host::block_on;
 use wasi_streams_host::exported::{Exported, connections};
 use wasi_streams_host::peer::{Peer, Program};
+use wasi_streams_host::{Guest, block_on};
 use wasmtime::component::ResourceAny;
 
-use crate::certificates::KeyKind;
+use crate::certificates::{Authority, KeyKind};
 use crate::export_support::{
     ErrorKind, FORMS, Form, any_ready, call, client_config, drop_all, expect_error, listen, net, perform,
     server_config, settle, tls_options,
@@ -47,6 +47,37 @@ fn a_client_speaks_tls_with_openssl_in_every_form() -> Result<()> {
         }
         let error = expect_error(call!(net.call_parse_certificate(b"no certificate")));
         assert_eq!(error.kind, ErrorKind::InvalidArgument);
+        Ok(())
+    })
+}
+
+#[test]
+fn default_authorities_are_trusted_beside_others_when_that_is_said() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let another = Authority::new("another");
+        pki.issue_by(&another, "stranger", &[NAME], KeyKind::Ecdsa, |_| {});
+        let (_ours, ours) = pki.s_server(&[]).await?;
+        let (_theirs, theirs) = pki.s_server_as("stranger", &[]).await?;
+        let guest = Guest::named("wasi-streams").dir(pki.folder(), "/pki").env("SSL_CERT_FILE", "/pki/ca.pem");
+        let mut net = guest.export().await?;
+        let config = call!(net.tls_client_config.call_constructor());
+        call!(net.tls_client_config.call_add_roots_pem(config, &another.pem()));
+        let options = tls_options(&mut net, config, Some(NAME)).await?;
+        // OpenSSL's server talks to one at a time.
+        let (_, writer) = call!(net.call_connect("127.0.0.1", theirs.port(), Some(options)))?;
+        call!(net.writer.call_abort(writer));
+        let error = expect_error(call!(net.call_connect("127.0.0.1", ours.port(), Some(options))));
+        assert_eq!(error.kind, ErrorKind::TlsUnknownIssuer, "{error:?}");
+
+        let config = call!(net.tls_client_config.call_constructor());
+        call!(net.tls_client_config.call_add_default_roots(config));
+        call!(net.tls_client_config.call_add_roots_pem(config, &another.pem()));
+        let options = tls_options(&mut net, config, Some(NAME)).await?;
+        for server in [theirs, ours] {
+            let (_, writer) = call!(net.call_connect("127.0.0.1", server.port(), Some(options)))?;
+            call!(net.writer.call_abort(writer));
+        }
         Ok(())
     })
 }

@@ -92,6 +92,28 @@ fn both_ends_of_an_upgrade_can_be_ours() -> Result<()> {
 }
 
 #[test]
+fn a_handshake_takes_no_longer_than_is_said() -> Result<()> {
+    block_on(async {
+        let pki = Pki::new();
+        let mut net = net().await?;
+        let config = client_config(&mut net, &pki).await?;
+        let listener = Listener::v4()?;
+        for form in FORMS {
+            let (_, writer) = call!(net.call_connect("127.0.0.1", listener.port(), None))?;
+            let _silent = listener.accept().await?;
+            call!(net.writer.call_set_start_tls_timeouts(writer, Some(50), Some(0)));
+            let error = expect_error(call!(net.writer.call_start_tls_client(writer, config, Some(NAME))));
+            assert_eq!(error.kind, ErrorKind::InvalidArgument, "{form:?}: no time for a goodbye");
+            call!(net.writer.call_set_start_tls_timeouts(writer, Some(50), None));
+            call!(net.writer.call_start_tls_client(writer, config, Some(NAME)))?;
+            let done = perform!(form, net.writer: call_handshake | call_try_handshake as Handshaken(writer));
+            assert_eq!(expect_error(done).kind, ErrorKind::ConnectionAborted, "{form:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn a_handshake_that_waits_wakes_nobody() -> Result<()> {
     block_on(async {
         let pki = Pki::new();

@@ -85,6 +85,25 @@ fn wait_tells_all_that_may_go_on_of_many_different_things() -> Result<()> {
 }
 
 #[test]
+fn who_tries_again_and_again_does_not_have_the_host_asked_each_time() -> Result<()> {
+    const TRIES: u64 = 1000;
+    block_on(async {
+        let mut net = net().await?;
+        let mut quiet = pair(&mut net).await?;
+        let before = net.snapshot().polls;
+        for _ in 0..TRIES {
+            assert!(call!(net.reader.call_try_read(quiet.reader, 1))?.is_none());
+        }
+        let polls = net.snapshot().polls - before;
+        assert!(polls < TRIES / 2, "{polls} polls of the host for {TRIES} tries");
+        // It is asked all the same: nobody waits here, and what has come is found.
+        quiet.peer.write_all(b"x").await?;
+        while call!(net.reader.call_try_read(quiet.reader, 1))?.is_none() {}
+        Ok(())
+    })
+}
+
+#[test]
 fn waiting_for_nothing_is_an_error_or_a_sleep() -> Result<()> {
     block_on(async {
         let mut net = net().await?;
@@ -112,7 +131,7 @@ fn what_a_pollable_tells_of_is_taken_away_by_no_call_on_something_else() -> Resu
         let second = pair(&mut net).await?;
         let (server, address) = listen(&mut net, None).await?;
         let listener = Listener::v4()?;
-        for round in 0..6 {
+        for round in 0..8 {
             let connecting = call!(net.call_start_connect("127.0.0.1", listener.port(), None))?;
             assert!(call!(net.reader.call_try_read(first.reader, 9))?.is_none());
             let readable = call!(net.reader.call_subscribe(first.reader));
@@ -135,6 +154,9 @@ fn what_a_pollable_tells_of_is_taken_away_by_no_call_on_something_else() -> Resu
                     assert_eq!(first.peer.read_exact(3).await?, b"bye");
                 }
                 4 => assert!(!call!(net.writer.call_try_wait_closed(first.writer))?),
+                // No handshake is under way.
+                5 => assert!(call!(net.writer.call_try_handshake(first.writer))?),
+                6 => call!(net.writer.call_handshake(first.writer))?,
                 _ => drop_all_later(&mut net, first.writer).await?,
             }
             for pollables in [readable, acceptable, connected] {
@@ -256,11 +278,18 @@ fn a_loss_is_told_to_who_waits_for_the_end_of_an_open_connection() -> Result<()>
     block_on(async {
         let mut net = net().await?;
         for form in FORMS {
-            let Pair { writer, peer, .. } = pair(&mut net).await?;
+            let Pair { reader, writer, peer } = pair(&mut net).await?;
             assert!(!call!(net.writer.call_try_wait_closed(writer))?);
-            let pollables = call!(net.writer.call_subscribe(writer));
-            assert!(!any_ready(&mut net, &pollables).await?, "{form:?}: it is drained, and nobody has asked for that");
-            drop_all(&mut net, pollables)?;
+            if form == Form::Polling {
+                let pollables = call!(net.writer.call_subscribe(writer));
+                assert!(!any_ready(&mut net, &pollables).await?, "it is drained, and nobody has asked for that");
+                drop_all(&mut net, pollables)?;
+            } else {
+                // A read that was given up is none in the way.
+                assert!(call!(net.reader.call_try_read(reader, 1))?.is_none());
+                let given_up = call!(net.reader.call_subscribe(reader));
+                drop_all(&mut net, given_up)?;
+            }
             let resetting = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 peer.reset()

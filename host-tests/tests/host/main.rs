@@ -3,6 +3,7 @@
 
 mod certificates;
 mod churn;
+mod compose_many;
 mod denials;
 mod examples;
 mod examples_tls;

@@ -15,6 +15,7 @@ struct Connected {
     reader: StreamReader,
     writer: StreamWriter,
     peer: Peer,
+    loan: Loan,
 }
 
 fn address(port: u16) -> SocketAddr {
@@ -26,12 +27,12 @@ fn connect(net: &Network, port: u16) -> Connected {
     let connection = open_connection("192.0.2.1", port).into_future();
     let (reader, writer) = block_on(connection).expect("no other call").expect("a connection");
     let peer = listener.try_accept().expect("a connection");
-    Connected { reader, writer, peer }
+    Connected { reader, writer, peer, loan: Loan::default() }
 }
 
 impl Connected {
     fn lend(&self, hold: bool) -> Vec<Pollable> {
-        lend(&|| self.reader.connection().tasks(), hold, &|| false)
+        lend(&self.loan, &|| self.reader.connection().tasks(), hold, &|| false)
     }
 
     fn buffered(&self) -> usize {
@@ -99,10 +100,11 @@ fn a_connection_that_nobody_holds_goes_on_with_another_pollable() {
 fn there_is_always_something_to_poll() {
     let net = Network::new();
     let ours = connect(&net, 1);
-    assert_eq!(lend(&Vec::new, true, &|| false).len(), 1);
-    assert!(any_ready(&lend(&Vec::new, true, &|| true)));
+    assert_eq!(lend(&Loan::default(), &Vec::new, true, &|| false).len(), 1);
+    assert!(any_ready(&lend(&Loan::default(), &Vec::new, true, &|| true)));
     // Inside of a call too, where nothing else can be said.
-    let inside = block_on(Box::pin(async { lend(&|| ours.reader.connection().tasks(), true, &|| false) }));
+    let inside =
+        block_on(Box::pin(async { lend(&Loan::default(), &|| ours.reader.connection().tasks(), true, &|| false) }));
     assert!(any_ready(&inside.expect("no other call")));
 }
 
@@ -130,7 +132,7 @@ fn a_connection_may_go_before_its_pollables() {
         let pollables = ours.lend(hold);
         ours.writer.close();
         reclaim(&ours.reader.connection().tasks());
-        let Connected { reader, writer, peer } = ours;
+        let Connected { reader, writer, peer, loan: _ } = ours;
         drop((reader, writer));
         advance();
         assert!(peer.saw_eof());
@@ -140,35 +142,86 @@ fn a_connection_may_go_before_its_pollables() {
 }
 
 #[test]
-fn so_many_that_are_over_are_kept_for_their_pollables() {
+fn so_many_that_are_over_are_kept_for_pollables_that_are_late() {
     let net = Network::new();
-    let mut kept: Vec<_> = (0..KEPT as u16).map(|number| end(connect(&net, number + 1))).collect();
-    let full = net.counts();
-    assert_eq!(full.sockets, KEPT);
+    let mut late: Vec<_> = (0..KEPT as u16).map(|number| end_settled(connect(&net, number + 1))).collect();
+    assert_eq!(handles(&net), [KEPT; 3]);
     // Those who drop their pollables can have any number of connections.
-    kept.clear();
+    late.clear();
     for number in 0..1000 {
-        drop(end(connect(&net, 1000 + number)));
+        drop(end_settled(connect(&net, 1000 + number)));
     }
-    let counts = net.counts();
-    let of = |counts: crate::sim::Counts| (counts.sockets, counts.input_streams, counts.output_streams);
-    assert_eq!(of(counts), of(full));
+    assert_eq!(handles(&net), [KEPT; 3]);
 }
 
 #[test]
-#[should_panic(expected = "trap: resource has children")]
-fn a_pollable_that_outlives_so_many_connections_is_one_too_many() {
+fn a_pollable_that_is_forgotten_costs_no_more_than_its_connection() {
     let net = Network::new();
-    let _kept: Vec<_> = (0..=KEPT as u16).map(|number| end(connect(&net, number + 1))).collect();
+    let (leaked, loan) = end(connect(&net, 1));
+    for number in 0..1000 {
+        drop(end_settled(connect(&net, 1000 + number)));
+    }
+    assert_eq!(handles(&net), [KEPT + 1; 3]);
+    // Whoever remembers in the end gets back what it cost.
+    drop(leaked);
+    loan.settle();
+    drop(end_settled(connect(&net, 1)));
+    assert_eq!(handles(&net), [KEPT; 3]);
+}
+
+#[test]
+fn where_all_pollables_are_forgotten_all_connections_stay() {
+    let net = Network::new();
+    let count = 3 * KEPT;
+    let leaked: Vec<_> = (0..count as u16).map(|number| end(connect(&net, number + 1))).collect();
+    assert_eq!(handles(&net), [count; 3]);
+    for (pollables, _) in &leaked {
+        assert!(any_ready(pollables), "whoever waits for it learns that it is over");
+    }
+}
+
+#[test]
+fn one_who_comes_back_does_not_speak_for_another() {
+    let net = Network::new();
+    let ours = connect(&net, 1);
+    advance();
+    let (first, second) = (ours.lend(false), Loan::default());
+    advance(); // it waits with another pollable now
+    let other = lend(&second, &|| ours.reader.connection().tasks(), false, &|| false);
+    assert!(!other.is_empty() && !any_ready(&other));
+    drop(other);
+    second.settle();
+    let (_, loan) = end(ours);
+    for number in 0..=KEPT as u16 {
+        drop(end_settled(connect(&net, 1000 + number)));
+    }
+    assert_eq!(handles(&net), [KEPT + 1; 3]);
+    drop((first, loan));
 }
 
 /// Ends a connection of which pollables were lent, and gives these.
-fn end(ours: Connected) -> Vec<Pollable> {
+fn end(ours: Connected) -> (Vec<Pollable>, Loan) {
     advance();
     let pollables = ours.lend(true);
     ours.writer.transport().abort();
     advance();
+    (pollables, ours.loan)
+}
+
+/// The same, by one who has come back, late with the pollables.
+fn end_settled(ours: Connected) -> Vec<Pollable> {
+    advance();
+    let pollables = ours.lend(true);
+    ours.loan.settle();
+    ours.writer.transport().abort();
+    advance();
     pollables
+}
+
+/// How many sockets, input streams and output streams there are.
+fn handles(net: &Network) -> [usize; 3] {
+    let counts = net.counts();
+    [counts.sockets, counts.input_streams, counts.output_streams]
 }
 
 #[test]
@@ -182,7 +235,7 @@ fn a_server_that_goes_before_its_pollables_sends_those_away_who_come() {
     };
     let server = listen();
     advance();
-    let pollables = lend(&|| server.tasks(), true, &|| false);
+    let pollables = lend(&Loan::default(), &|| server.tasks(), true, &|| false);
     let waiting = net.connect(at).expect("it listens");
     drop(server);
     let late = net.connect(at).expect("it cannot stop to listen");
@@ -213,7 +266,7 @@ fn a_connect_that_is_given_up_before_its_pollables_ends_as_soon_as_it_is_there()
     let connecting = crate::spawn(open_connection("192.0.2.1", 1).into_future());
     advance();
     let task = connecting.task_waker().expect("it is under way");
-    let pollables = lend(&|| vec![task.clone()], true, &|| false);
+    let pollables = lend(&Loan::default(), &|| vec![task.clone()], true, &|| false);
     assert!(!any_ready(&pollables));
     connecting.abort();
     run_until(&mut || false, Some(Duration::from_secs(2))).expect("no other call");

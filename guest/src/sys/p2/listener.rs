@@ -33,8 +33,8 @@ pub(crate) enum Accepted {
 impl Listener {
     /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
     pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
-        if let Some(socket) = reactor::exhume(wanted) {
-            return Ok(Self { socket: Watched::lent(socket), address: wanted, wanted });
+        if let Some((socket, lent)) = reactor::exhume(wanted) {
+            return Ok(Self { socket: Watched::lent(socket, lent), address: wanted, wanted });
         }
         let mut socket = new_socket(wanted)?;
         bind(&mut socket, wanted).await?;

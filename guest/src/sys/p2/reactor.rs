@@ -5,9 +5,10 @@
 //! nothing is hot. A cold source may therefore be noticed up to one tick late while others are busy.
 
 mod lending;
+mod readiness;
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
@@ -16,9 +17,10 @@ use super::tcp::Parked;
 use super::watched::Graveyard;
 use crate::sys::host::{self, Pollable};
 
+pub(super) use lending::{Lent, bury, exhume};
 #[cfg(feature = "component")]
-pub(crate) use lending::{after, at, lend, reclaim};
-pub(super) use lending::{bury, exhume};
+pub(crate) use lending::{Loan, after, at, lend, reclaim};
+pub(super) use readiness::Readiness;
 
 /// Up to so many waiting sources, all are polled every time.
 const ONE_TIER: usize = 64;
@@ -69,6 +71,8 @@ struct Reactor {
 struct Source {
     /// None once it was lent.
     pollable: Option<Pollable>,
+    /// What was lent of what it belongs to.
+    lent: Lent,
     waker: Option<Waker>,
     waiting: bool,
     /// Whoever has the pollable says when to go on, by [`reclaim`](lending::reclaim).
@@ -131,9 +135,15 @@ pub(super) fn yield_to_host() {
 pub(crate) struct Registration(usize);
 
 impl Registration {
-    pub(crate) fn new(pollable: Pollable, outgoing: bool) -> Self {
-        let pollable = Some(pollable);
-        let source = Source { pollable, waker: None, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
+    #[cfg(all(target_os = "wasi", target_env = "p2"))]
+    pub(crate) fn new(pollable: Pollable) -> Self {
+        Self::of(pollable, false, Lent::default())
+    }
+
+    /// That of something of which pollables may have been lent before.
+    fn of(pollable: Pollable, outgoing: bool, lent: Lent) -> Self {
+        let (pollable, waker) = (Some(pollable), None);
+        let source = Source { pollable, lent, waker, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
         Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
     }
 
@@ -159,11 +169,13 @@ impl Registration {
         })
     }
 
-    /// Whether the pollable was given away.
-    fn is_lent(&self) -> bool {
-        let lent =
-            |reactor: &Reactor| reactor.sources.borrow().get(self.0).is_some_and(|source| source.pollable.is_none());
-        REACTOR.try_with(lent).unwrap_or(false) // also asked while the thread goes away
+    /// What was lent, when the pollable was given away.
+    fn lent(&self) -> Option<Lent> {
+        let lent = |reactor: &Reactor| {
+            let sources = reactor.sources.borrow();
+            sources.get(self.0).filter(|source| source.pollable.is_none()).map(|source| source.lent.clone())
+        };
+        REACTOR.try_with(lent).ok()? // also asked while the thread goes away
     }
 
     /// Waits until ready.
@@ -187,60 +199,6 @@ impl Drop for Registration {
         // The sources are gone already when the thread goes away; their pollables went with them.
         let source = REACTOR.try_with(|reactor| reactor.remove(self.0));
         drop(source);
-    }
-}
-
-/// The readiness of one stream or socket. Its pollable is made when it is first waited for, and kept: short connections
-/// need none. Keep it *before* what it belongs to in a struct.
-#[derive(Debug, Default)]
-pub(super) struct Readiness {
-    registration: Option<Registration>,
-    waiting: bool,
-    /// A pollable was given away.
-    lent: bool,
-    outgoing: bool,
-}
-
-impl Readiness {
-    /// That of a stream that is written to.
-    pub(super) fn outgoing() -> Self {
-        Self { outgoing: true, ..Self::default() }
-    }
-
-    /// Ready unless [`wait`](Self::wait) was called and nothing happened since.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let (true, Some(registration)) = (self.waiting, &self.registration) {
-            ready!(registration.poll_ready(cx));
-        }
-        self.waiting = false;
-        Poll::Ready(())
-    }
-
-    /// Starts to wait, after the host has said "not yet".
-    pub(super) fn wait(&mut self, subscribe: impl FnOnce() -> Pollable) {
-        if self.registration.as_ref().is_some_and(Registration::is_lent) {
-            self.lent = true;
-            self.registration = None;
-        }
-        self.registration.get_or_insert_with(|| Registration::new(subscribe(), self.outgoing)).arm();
-        self.waiting = true;
-    }
-
-    /// Drops the pollable, and says whether one was given away before.
-    pub(super) fn close(&mut self) -> bool {
-        let lent = self.lent || self.registration.as_ref().is_some_and(Registration::is_lent);
-        *self = Self { lent, outgoing: self.outgoing, ..Self::default() };
-        lent
-    }
-
-    /// Takes note of a pollable that was given away before.
-    pub(super) fn note_lent(&mut self) {
-        self.lent = true;
-    }
-
-    /// Whether it is being waited for.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting
     }
 }
 

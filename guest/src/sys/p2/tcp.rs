@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 
 use super::errors::{Doing, read_error, socket_error, write_error};
-use super::reactor::{self, Readiness};
+use super::reactor::{self, Lent, Readiness};
 use super::watched::Buried;
 use crate::error::{Error, Result};
 use crate::sys::Link;
@@ -34,8 +34,6 @@ pub(crate) struct TcpLink {
     /// The host may still be working on the last write.
     busy: bool,
     half_closed: bool,
-    /// A pollable of the socket was given away while it was connected.
-    lent: bool,
 }
 
 /// Which of two spliced connections failed.
@@ -55,13 +53,12 @@ impl TcpLink {
             read_size: MIN_READ,
             busy: false,
             half_closed: false,
-            lent: false,
         }
     }
 
-    /// Notes whether a pollable of the socket is in other hands.
-    pub(super) fn with_lent(mut self, lent: bool) -> Self {
-        self.lent = lent;
+    /// Takes over what was lent of the socket while it was connected.
+    pub(super) fn with_lent(mut self, lent: Lent) -> Self {
+        self.readable.take_over(lent);
         self
     }
 
@@ -221,11 +218,11 @@ impl Link for TcpLink {
 impl Drop for TcpLink {
     /// Drops the handles, or parks those that the host would make the whole guest wait for.
     fn drop(&mut self) {
-        let lent = self.readable.close() | self.writable.close() | self.lent;
+        let lent = [self.readable.close(), self.writable.close()];
         let (Some((input, output)), Some(socket)) = (self.streams.take(), self.socket.take()) else { return };
-        if lent {
+        if !lent.iter().all(Lent::is_nothing) {
             let _ = socket.shutdown(Shutdown::Both); // the peer sees the end now; what the host holds goes first
-            return reactor::bury(Box::new(Remains(Some((input, output, socket)))));
+            return reactor::bury(Box::new(Remains { handles: Some((input, output, socket)), lent }));
         }
         drop(input);
         let busy = self.busy && {
@@ -248,17 +245,25 @@ fn drop_or_park(busy: bool, output: OutputStream, socket: TcpSocket) {
 }
 
 /// A connection that is over, with pollables in other hands.
-struct Remains(Option<(InputStream, OutputStream, TcpSocket)>);
+struct Remains {
+    /// None only in `drop`.
+    handles: Option<(InputStream, OutputStream, TcpSocket)>,
+    lent: [Lent; 2],
+}
 
 impl Buried for Remains {
     fn tend(&mut self) -> bool {
         true // the shutdown has said it all
     }
+
+    fn is_settled(&self) -> bool {
+        self.lent.iter().all(Lent::is_settled)
+    }
 }
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        let Some((input, output, socket)) = self.0.take() else { return };
+        let Some((input, output, socket)) = self.handles.take() else { return };
         drop(input);
         drop_or_park(matches!(output.check_write(), Ok(0)), output, socket);
     }

@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
-use super::reactor::{self, Readiness};
+use super::reactor::{self, Lent, Readiness};
 use super::tcp::TcpLink;
 use crate::sys::host::{Pollable, ResolveStream, TcpSocket};
 use crate::sys::types::{ErrorCode, Shutdown};
 
 /// So many handles whose pollables were lent are kept after their end, the newest ones: a host traps when a handle is dropped
-/// before its pollables, and only those who hold one know when they have dropped it.
+/// before its pollables, and only those who hold one know when they have dropped it. They promise to do so before they come back, and
+/// this is for those who are late. Handles whose borrowers have not come back are kept however many they are: whoever forgets
+/// pollables pays with handles, and nobody with the end of the program.
 const KEPT: usize = 256;
 
 /// A handle of the host with its readiness.
@@ -69,10 +71,10 @@ impl<T: Handle> Watched<T> {
         Self { readiness: Readiness::default(), handle: Some(handle) }
     }
 
-    /// Takes over a handle of which a pollable was lent.
-    pub(super) fn lent(handle: T) -> Self {
+    /// Takes over a handle of which pollables were lent.
+    pub(super) fn lent(handle: T, lent: Lent) -> Self {
         let mut watched = Self::new(handle);
-        watched.readiness.note_lent();
+        watched.readiness.take_over(lent);
         watched
     }
 
@@ -98,8 +100,8 @@ impl<T: Handle> Watched<T> {
         std::future::poll_fn(|cx| self.poll(cx)).await;
     }
 
-    /// The handle, and whether a pollable of it was lent.
-    pub(super) fn into_parts(mut self) -> (T, bool) {
+    /// The handle, and what was lent of it.
+    pub(super) fn into_parts(mut self) -> (T, Lent) {
         let lent = self.readiness.close();
         (self.handle.take().expect("only `drop` and this take it"), lent)
     }
@@ -108,8 +110,8 @@ impl<T: Handle> Watched<T> {
 impl<T: Handle> Drop for Watched<T> {
     fn drop(&mut self) {
         let lent = self.readiness.close();
-        if let Some(handle) = self.handle.take().filter(|_| lent) {
-            let mut grave = Grave { readiness: Some(Readiness::default()), handle };
+        if let Some(handle) = self.handle.take().filter(|_| !lent.is_nothing()) {
+            let mut grave = Grave { readiness: Some(Readiness::default()), handle, lent };
             grave.tend();
             reactor::bury(Box::new(grave));
         }
@@ -120,6 +122,9 @@ impl<T: Handle> Drop for Watched<T> {
 pub(super) trait Buried: Any {
     /// Does what is left to do; false when there may be more of it.
     fn tend(&mut self) -> bool;
+
+    /// Whether all who were lent pollables have come back, and should have dropped them.
+    fn is_settled(&self) -> bool;
 }
 
 /// A handle that is over. Children before parents: the pollable is dropped before the handle.
@@ -127,6 +132,7 @@ pub(super) struct Grave<T: Handle> {
     /// None once nothing is left to do.
     readiness: Option<Readiness>,
     pub(super) handle: T,
+    pub(super) lent: Lent,
 }
 
 impl<T: Handle> Buried for Grave<T> {
@@ -143,6 +149,10 @@ impl<T: Handle> Buried for Grave<T> {
         readiness.wait(|| self.handle.subscribe());
         false
     }
+
+    fn is_settled(&self) -> bool {
+        self.lent.is_settled()
+    }
 }
 
 /// All that is buried, the newest last.
@@ -153,11 +163,17 @@ pub(super) struct Graveyard {
 }
 
 impl Graveyard {
-    /// Keeps a grave; gives the oldest one when there are too many.
+    /// Keeps a grave; gives the [excess](Self::excess).
     pub(super) fn bury(&mut self, grave: Box<dyn Buried>) -> Option<Box<dyn Buried>> {
         self.graves.push_back(grave);
         self.restless = true;
-        if self.graves.len() > KEPT { self.graves.pop_front() } else { None }
+        self.excess()
+    }
+
+    /// Takes the oldest settled one out when there are too many of those.
+    pub(super) fn excess(&mut self) -> Option<Box<dyn Buried>> {
+        let settled = self.graves.iter().filter(|grave| grave.is_settled()).count();
+        if settled > KEPT { self.take(&|grave| grave.is_settled()) } else { None }
     }
 
     /// Whether something is left to do for one of them.
@@ -174,8 +190,8 @@ impl Graveyard {
     }
 
     /// Takes the first one out that is `wanted`.
-    pub(super) fn take(&mut self, wanted: impl Fn(&dyn Any) -> bool) -> Option<Box<dyn Buried>> {
-        let index = self.graves.iter().position(|grave| wanted(&**grave as &dyn Any))?;
+    pub(super) fn take(&mut self, wanted: &dyn Fn(&dyn Buried) -> bool) -> Option<Box<dyn Buried>> {
+        let index = self.graves.iter().position(|grave| wanted(&**grave))?;
         self.graves.remove(index)
     }
 

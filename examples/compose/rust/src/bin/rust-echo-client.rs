@@ -1,8 +1,8 @@
 //! Sends a message and shows the answer: the blocking forms.
 //!
 //! ```text
-//! cargo build -p wasi-streams-compose-rust --target wasm32-wasip2 --release
-//! wac plug rust-echo-client.wasm --plug wasi-streams.wasm -o echo-client.wasm
+//! cargo build --target wasm32-wasip2 --release
+//! wac plug target/wasm32-wasip2/release/rust-echo-client.wasm --plug wasi-streams.wasm -o echo-client.wasm
 //! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup echo-client.wasm 127.0.0.1 8888 'Hello World!'
 //! ```
 

@@ -1,8 +1,8 @@
 //! Shows the headers of a web page over TLS: lines, and a configuration of TLS.
 //!
 //! ```text
-//! cargo build -p wasi-streams-compose-rust --target wasm32-wasip2 --release
-//! wac plug rust-https-headers.wasm --plug wasi-streams.wasm -o https-headers.wasm
+//! cargo build --target wasm32-wasip2 --release
+//! wac plug target/wasm32-wasip2/release/rust-https-headers.wasm --plug wasi-streams.wasm -o https-headers.wasm
 //! wasmtime run -S tcp,inherit-network,allow-ip-name-lookup https-headers.wasm example.org 443 /
 //! ```
 //!
