@@ -145,6 +145,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: WIT'
 	@$(PYTHON) tools/wit_deps.py --check
 	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --released wit/released --ours provider
+	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit/unix --released wit/unix/released
 	$(say) 'lint: dependencies'
 	@tools/deny.sh
 

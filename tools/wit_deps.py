@@ -18,6 +18,7 @@ VERSION = "0.2.0"
 # The folders, and in each the packages of WASI, or as `package/interface` the only interfaces of them; or a folder of ours.
 FOLDERS = {
     "wit/deps": ["io"],
+    "wit/unix/deps": ["io"],
     "examples/compose/wit/deps": ["io", "clocks/monotonic-clock", "cli/run", "cli/environment"],
     "examples/compose/wit/deps/net": ["./wit"],
 }
