@@ -24,7 +24,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 export PYTHONDONTWRITEBYTECODE := 1
 
 # The library with everything that it can have.
-ALL_FEATURES := $(GUEST)/tls-ring,$(GUEST)/component,$(GUEST)/micro
+ALL_FEATURES := $(GUEST)/tls-ring,$(GUEST)/component,$(GUEST)/unix,$(GUEST)/micro
 
 say = @printf '==> %s\n'
 

@@ -1,6 +1,8 @@
 //! [`open_connection`](crate::open_connection()): from host and port to reader and writer.
 
 mod race;
+#[cfg(feature = "unix")]
+mod unix;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -10,6 +12,9 @@ use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use rustls::pki_types::ServerName;
+
+#[cfg(feature = "unix")]
+pub use unix::{OpenUnixConnection, open_unix_connection};
 
 use crate::connection::Info;
 use crate::error::{Error, Result};

@@ -22,6 +22,9 @@ use crate::tls::{Certificate, TlsCipher, TlsInfo, TlsRole};
 pub enum ExtraInfo {
     /// `peername` and `sockname`.
     Address(SocketAddr),
+    /// `peername` and `sockname` over Unix sockets.
+    #[cfg(feature = "unix")]
+    UnixAddress(crate::UnixAddr),
     /// `socket`.
     Socket(SocketInfo),
     /// `sslcontext`: the configuration; nothing on a plain connection, which makes it the test for "is this TLS?".
@@ -40,6 +43,14 @@ pub enum ExtraInfo {
 
 impl ExtraInfo {
     pub(crate) fn of(connection: &Connection, name: &str) -> Option<Self> {
+        #[cfg(feature = "unix")]
+        if let Some(ends) = &connection.info().unix {
+            match name {
+                "peername" => return Some(Self::UnixAddress(ends.peer.clone())),
+                "sockname" => return Some(Self::UnixAddress(ends.local.clone())),
+                _ => {}
+            }
+        }
         match name {
             "peername" => connection.info().peer.map(Self::Address),
             "sockname" => connection.info().local.map(Self::Address),
@@ -79,6 +90,8 @@ impl fmt::Display for ExtraInfo {
             Self::Address(SocketAddr::V6(a)) => {
                 write!(f, "('{}', {}, {}, {})", a.ip(), a.port(), a.flowinfo(), a.scope_id())
             }
+            #[cfg(feature = "unix")]
+            Self::UnixAddress(address) => address.fmt(f),
             Self::Socket(socket) => fmt::Debug::fmt(socket, f),
             #[cfg(feature = "tls")]
             Self::SslContext(role) => fmt::Debug::fmt(role, f),

@@ -58,6 +58,13 @@
 //! - **Side channels.** Neither LLVM's WebAssembly back end nor the compilers of hosts promise that constant-time code stays so. Keys
 //!   whose loss would be grave belong where nobody can measure beside them; prefer ECDSA and Ed25519 to RSA.
 //!
+//! # Unix sockets
+//!
+//! WASI 0.2 has none. The feature `unix` adds `open_unix_connection` and `start_unix_server`, and lets the component import
+//! `wasi-streams:unix/sockets` for them, which the host must have: `wasi-streams-run --unix GUEST_DIR=HOST_DIR` does, and so can every
+//! program that embeds wasmtime with the library `wasi-streams-host`. On others the component does not start; they name the interface
+//! then. Without the feature nothing is imported.
+//!
 //! # Panics
 //!
 //! Nothing that a peer, a host or an argument does makes the library panic. On `wasm32-wasip2` a panic of the program, in any
@@ -145,11 +152,15 @@ mod stdio;
 mod sys;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "unix")]
+mod unix;
 mod writer;
 
 pub use bytes::Bytes;
 
 pub use connect::{OpenConnection, open_connection};
+#[cfg(feature = "unix")]
+pub use connect::{OpenUnixConnection, open_unix_connection};
 pub use copy::{Copying, copy};
 pub use duplex::Duplex;
 pub use error::{Error, ResolveErrorKind, Result};
@@ -167,6 +178,8 @@ pub use resolve::resolve;
 pub use rt::time::{Instant, Sleep, sleep, sleep_until, timeout};
 pub use rt::{EXIT_STALL, EXIT_TOTAL, JoinHandle, run, spawn, try_run, yield_now};
 pub use server::{Handler, HandlerOutcome, Server, StartServer, start_server};
+#[cfg(feature = "unix")]
+pub use server::{StartUnixServer, start_unix_server};
 pub use socket::{ListeningSocket, Socket, stream_pair};
 pub use stdio::{Stdin, Stdout, stderr, stdin, stdout};
 #[cfg(feature = "tls")]
@@ -174,6 +187,8 @@ pub use tls::{
     AcceptorBuilder, Certificate, ConnectorBuilder, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_SHUTDOWN_TIMEOUT, Pem, StartTls,
     SubjectAltName, TlsAcceptor, TlsCipher, TlsConnector, TlsErrorKind, TlsInfo, TlsRole, TlsVersion,
 };
+#[cfg(feature = "unix")]
+pub use unix::{IntoUnixAddr, UnixAddr};
 pub use writer::{StreamWriter, Transport};
 
 /// The simulated network: the platform on every target but WASI, in virtual time, for tests.

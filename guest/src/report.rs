@@ -39,6 +39,14 @@ pub enum Report {
         /// Why.
         error: Error,
     },
+    /// Accepting failed on a Unix socket; it is tried again.
+    #[cfg(feature = "unix")]
+    UnixAcceptFailed {
+        /// The listening address.
+        local: crate::UnixAddr,
+        /// Why.
+        error: Error,
+    },
     /// A writer was dropped without `close()`. It is closed now, and what it accepted is delivered; told once a program,
     /// and only to a hook that was set.
     WriterDropped {
@@ -84,6 +92,10 @@ impl fmt::Display for Report {
             #[cfg(feature = "tls")]
             Self::HandshakeFailed { peer, error } => write!(f, "TLS handshake with {} failed: {error}", Peer(*peer)),
             Self::AcceptFailed { local, error } => {
+                write!(f, "cannot accept connections on {local} for now, trying again: {error}")
+            }
+            #[cfg(feature = "unix")]
+            Self::UnixAcceptFailed { local, error } => {
                 write!(f, "cannot accept connections on {local} for now, trying again: {error}")
             }
             Self::WriterDropped { peer } => {

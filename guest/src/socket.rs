@@ -14,8 +14,10 @@ use crate::connection::{Connection, Info};
 use crate::error::{Error, Result};
 use crate::proto::buffer::DEFAULT_LIMIT;
 use crate::reader::StreamReader;
+#[cfg(feature = "unix")]
+use crate::sys::UnixListener;
 use crate::sys::types::KeepAliveNanos;
-use crate::sys::{Link, Listener, TcpLink};
+use crate::sys::{Link, Listener, TcpLink, TcpListener};
 use crate::writer::StreamWriter;
 
 /// How much one direction of an in-memory pair holds: 64 KiB, as much as a host takes in one write.
@@ -65,6 +67,13 @@ impl Socket {
         Self::new(Box::new(link), info)
     }
 
+    /// Takes over a connection over Unix sockets.
+    #[cfg(feature = "unix")]
+    pub(crate) fn unix(link: crate::sys::UnixLink) -> Self {
+        let info = Info::over_unix(link.ends());
+        Self::new(Box::new(link), info)
+    }
+
     pub(crate) fn new(link: Box<dyn Link>, info: Info) -> Self {
         Self { link, info }
     }
@@ -74,7 +83,7 @@ impl Socket {
         let link: &dyn Any = &*self.link;
         match link.downcast_ref::<TcpLink>() {
             Some(link) => link.set_keep_alive(settings),
-            None => Err(Error::Unsupported("an in-memory connection has no keep-alive".into())),
+            None => Err(Error::Unsupported("only TCP connections have keep-alive".into())),
         }
     }
 
@@ -132,6 +141,26 @@ pub fn stream_pair() -> ((StreamReader, StreamWriter), (StreamReader, StreamWrit
 /// On WASI, `os::wasi::listening_socket` wraps one that the program made with the `wasi` crate.
 #[derive(Debug)]
 pub struct ListeningSocket(pub(crate) Listener);
+
+impl ListeningSocket {
+    /// The listener, for a server that does TCP.
+    pub(crate) fn tcp(self) -> Result<TcpListener> {
+        match self.0 {
+            Listener::Tcp(listener) => Ok(listener),
+            #[cfg(feature = "unix")]
+            Listener::Unix(_) => Err(Error::invalid("a TCP socket was expected, this is a Unix socket")),
+        }
+    }
+
+    /// The listener, for a server on Unix sockets.
+    #[cfg(feature = "unix")]
+    pub(crate) fn unix(self) -> Result<UnixListener> {
+        match self.0 {
+            Listener::Tcp(_) => Err(Error::invalid("a Unix socket was expected, this is a TCP socket")),
+            Listener::Unix(listener) => Ok(listener),
+        }
+    }
+}
 
 /// One direction of a pair.
 #[derive(Debug)]

@@ -160,6 +160,18 @@ impl StreamWriter {
         self.connection.info().local
     }
 
+    /// Returns the address of the peer over a Unix socket; none for other connections. Known also after the connection is gone.
+    #[cfg(feature = "unix")]
+    pub fn peer_unix_addr(&self) -> Option<&crate::UnixAddr> {
+        self.connection.info().unix.as_ref().map(|ends| &ends.peer)
+    }
+
+    /// Returns the local address over a Unix socket; none for other connections. Known also after the connection is gone.
+    #[cfg(feature = "unix")]
+    pub fn local_unix_addr(&self) -> Option<&crate::UnixAddr> {
+        self.connection.info().unix.as_ref().map(|ends| &ends.local)
+    }
+
     /// Returns a view of the socket: addresses and options, no I/O.
     pub fn socket(&self) -> Option<SocketInfo> {
         SocketInfo::of(&self.connection)

@@ -31,6 +31,9 @@ pub(crate) use splice::{Spliced, Splicing};
 pub(crate) struct Info {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
+    /// The addresses, over Unix sockets.
+    #[cfg(feature = "unix")]
+    pub(crate) unix: Option<crate::sys::types::UnixEnds>,
     /// The host that was connected to, by the name the program gave.
     #[cfg(feature = "tls")]
     pub(crate) host: Option<String>,
@@ -41,14 +44,13 @@ pub(crate) struct Info {
 impl Info {
     /// What is known of a plain connection.
     pub(crate) fn plain(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
-        Self {
-            peer,
-            local,
-            #[cfg(feature = "tls")]
-            host: None,
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
+        Self { peer, local, ..Self::default() }
+    }
+
+    /// What is known of a plain connection over Unix sockets.
+    #[cfg(feature = "unix")]
+    pub(crate) fn over_unix(ends: crate::sys::types::UnixEnds) -> Self {
+        Self { unix: Some(ends), ..Self::default() }
     }
 }
 

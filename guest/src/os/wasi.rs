@@ -12,7 +12,7 @@ use wasi::sockets::tcp::TcpSocket;
 use crate::error::Result;
 use crate::socket::{ListeningSocket, Socket};
 use crate::sys::wasi as host;
-use crate::sys::{Listener, Registration, TcpLink};
+use crate::sys::{Listener, Registration, TcpLink, TcpListener};
 
 /// Waits until `pollable` is ready, beside everything else that goes on, and gives it back (none only while the thread is
 /// ending).
@@ -87,5 +87,40 @@ pub fn connected_socket(socket: TcpSocket, input: InputStream, output: OutputStr
 ///
 /// When the socket is not bound.
 pub fn listening_socket(socket: TcpSocket) -> Result<ListeningSocket> {
-    Listener::from_socket(host::TcpSocket::from_raw(socket)).map(ListeningSocket)
+    let listener = TcpListener::from_socket(host::TcpSocket::from_raw(socket))?;
+    Ok(ListeningSocket(Listener::Tcp(listener)))
+}
+
+/// Unix sockets that the program makes itself, by the interface `wasi-streams:unix/sockets`.
+#[cfg(feature = "unix")]
+pub mod unix {
+    use wasi::io::streams::{InputStream, OutputStream};
+
+    use crate::error::Result;
+    use crate::socket::{ListeningSocket, Socket};
+    use crate::sys::wasi::{self as host, UnixSocket as HostSocket};
+    use crate::sys::{Listener, UnixLink, UnixListener};
+
+    pub use crate::sys::wasi::unix::bindings::wasi_streams::unix::sockets::{
+        Address, ErrorCode, ShutdownType, UnixSocket,
+    };
+
+    /// Wraps a connected socket with its streams, to be taken over by
+    /// [`open_unix_connection`](crate::open_unix_connection()).
+    ///
+    /// No pollable of them may be left.
+    pub fn connected_socket(socket: UnixSocket, input: InputStream, output: OutputStream) -> Socket {
+        let (input, output) = (host::InputStream::from_raw(input), host::OutputStream::from_raw(output));
+        Socket::unix(UnixLink::new(HostSocket::from_raw(socket), input, output))
+    }
+
+    /// Wraps a bound or listening socket, to be taken over by [`start_unix_server`](crate::start_unix_server()).
+    ///
+    /// # Errors
+    ///
+    /// When the socket is not bound.
+    pub fn listening_socket(socket: UnixSocket) -> Result<ListeningSocket> {
+        let listener = UnixListener::from_socket(HostSocket::from_raw(socket))?;
+        Ok(ListeningSocket(Listener::Unix(listener)))
+    }
 }

@@ -12,10 +12,11 @@ use std::time::Duration;
 use super::handler::{Handled, Handler, Outcome};
 use super::{Phase, Shared};
 use crate::connection::{Connection, Info};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::reader::StreamReader;
 use crate::report::{Report, guard, report};
 use crate::rt::{self, JoinHandle};
+use crate::sys::types::Address;
 use crate::sys::{Accepted, Link};
 #[cfg(feature = "tls")]
 use crate::tls::{Timeouts, TlsAcceptor, TlsInfo};
@@ -86,7 +87,6 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
     handler: Rc<H>,
 ) -> JoinHandle<()> {
     rt::spawn(async move {
-        let local = shared.addresses[index];
         let mut in_a_row = 0;
         while let Some(accepted) = next(&shared, index).await {
             #[cfg(feature = "component")]
@@ -98,9 +98,13 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
                     let info = Info::plain(peer, local);
                     accepting.welcome(&shared, &handler, link, info);
                 }
+                #[cfg(feature = "unix")]
+                Ok(Accepted::Unix(link, ends)) => {
+                    accepting.welcome(&shared, &handler, link, Info::over_unix(ends));
+                }
                 Ok(Accepted::Vanished) => {} // S39
                 Err(error) => {
-                    report(&Report::AcceptFailed { local, error });
+                    report(&accept_failed(&shared.addresses[index], error));
                     rt::time::sleep(RETRY_DELAY).await; // S40
                 }
             }
@@ -111,6 +115,14 @@ pub(super) fn serve<H: Handler<K>, K: 'static>(
             }
         }
     })
+}
+
+fn accept_failed(local: &Address, error: Error) -> Report {
+    match local {
+        Address::Inet(local) => Report::AcceptFailed { local: *local, error },
+        #[cfg(feature = "unix")]
+        Address::Unix(local) => Report::UnixAcceptFailed { local: local.clone(), error },
+    }
 }
 
 /// The next connection; none once the server is closed.

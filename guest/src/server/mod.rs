@@ -7,6 +7,8 @@ mod handshakes;
 #[cfg(feature = "component")]
 mod incoming;
 mod start;
+#[cfg(feature = "unix")]
+mod unix;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -16,15 +18,20 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use accept::Accepting;
+
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::rt::JoinHandle;
 use crate::sys::Listener;
+use crate::sys::types::Address;
 
 pub use handler::{Handler, HandlerOutcome};
 #[cfg(feature = "component")]
 pub(crate) use incoming::Incoming;
 pub use start::{StartServer, start_server};
+#[cfg(feature = "unix")]
+pub use unix::{StartUnixServer, start_unix_server};
 
 /// A server made by [`start_server`](crate::start_server()), like `asyncio.Server`.
 ///
@@ -77,7 +84,7 @@ struct Shared {
     phase: Cell<Phase>,
     /// The listeners; taken by `close`, so that connects are refused from then on.
     listeners: RefCell<Vec<Option<Listener>>>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     /// Starts the accept loop of one listener; knows the handler, and is dropped with it by `close`.
     serve: RefCell<Option<Serve>>,
     accepting: RefCell<Vec<JoinHandle<()>>>,
@@ -94,7 +101,16 @@ impl Server {
     pub fn sockets(&self) -> Vec<SocketAddr> {
         match self.shared.phase.get() {
             Phase::Closed => Vec::new(), // S17
-            Phase::Bound | Phase::Serving => self.shared.addresses.clone(),
+            Phase::Bound | Phase::Serving => self.shared.addresses.iter().filter_map(Address::inet).collect(),
+        }
+    }
+
+    /// Returns the addresses that the server is bound to, if those are Unix sockets; none once it is closed.
+    #[cfg(feature = "unix")]
+    pub fn unix_sockets(&self) -> Vec<crate::UnixAddr> {
+        match self.shared.phase.get() {
+            Phase::Closed => Vec::new(), // S17
+            Phase::Bound | Phase::Serving => self.shared.addresses.iter().filter_map(Address::unix).collect(),
         }
     }
 
@@ -255,6 +271,37 @@ impl Drop for Lent<'_> {
             *slot = self.listener.take();
         }
     }
+}
+
+/// Starts the server on its listeners.
+async fn launch<H: Handler<K>, K: 'static>(
+    handler: H,
+    listeners: Vec<Listener>,
+    accepting: Accepting,
+    backlog: u32,
+    start_serving: bool,
+) -> Result<Server> {
+    let handler = Rc::new(handler);
+    let shared = Rc::new(Shared {
+        phase: Cell::new(Phase::Bound),
+        addresses: listeners.iter().map(Listener::address).collect(),
+        listeners: RefCell::new(listeners.into_iter().map(Some).collect()),
+        serve: RefCell::new(Some(Box::new(move |shared, index| {
+            accept::serve(shared, index, accepting.clone(), Rc::clone(&handler))
+        }))),
+        accepting: RefCell::default(),
+        connections: RefCell::new(Slab::new()),
+        #[cfg(feature = "tls")]
+        handshakes: Default::default(),
+        waiters: RefCell::default(),
+        forever: Cell::new(false),
+        backlog,
+    });
+    let server = Server { shared };
+    if start_serving {
+        server.start_serving().await?;
+    }
+    Ok(server)
 }
 
 impl Shared {

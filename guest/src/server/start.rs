@@ -1,29 +1,27 @@
 //! The arguments of [`start_server`], and binding.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::pin::Pin;
+#[cfg(feature = "component")]
 use std::rc::Rc;
 #[cfg(feature = "tls")]
 use std::time::Duration;
 
-use slab::Slab;
-
-use super::accept::{Accepting, serve};
+use super::accept::Accepting;
 #[cfg(feature = "tls")]
 use super::accept::{Secure, secure};
 use super::handler::Handler;
-use super::{Phase, Server, Shared};
+use super::{Server, launch};
 use crate::error::{Error, Result};
 use crate::options::{AddressFamily, DEFAULT_BACKLOG, IntoHosts, IntoPort, KeepAlive, check_limit};
 use crate::proto::buffer::DEFAULT_LIMIT;
 use crate::resolve::resolve_with;
 use crate::socket::ListeningSocket;
-use crate::sys::Listener;
+use crate::sys::{Listener, TcpListener};
 #[cfg(feature = "tls")]
 use crate::tls::{TlsAcceptor, TlsArguments};
 
@@ -208,34 +206,14 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             Some(_) if self.hosts.is_some() || port.is_some() => {
                 return Err(Error::invalid("host/port and socket can not be specified at the same time"));
             }
-            Some(socket) => vec![socket.0],
+            Some(socket) => vec![socket.tcp()?],
             None => self.bind(port).await?,
         };
         for listener in &listeners {
             listener.configure(self.backlog, keep_alive)?;
         }
-        let addresses = listeners.iter().map(Listener::local_addr).collect();
-        let handler = Rc::new(self.handler);
-        let shared = Rc::new(Shared {
-            phase: Cell::new(Phase::Bound),
-            listeners: RefCell::new(listeners.into_iter().map(Some).collect()),
-            addresses,
-            serve: RefCell::new(Some(Box::new(move |shared, index| {
-                serve(shared, index, accepting.clone(), Rc::clone(&handler))
-            }))),
-            accepting: RefCell::default(),
-            connections: RefCell::new(Slab::new()),
-            #[cfg(feature = "tls")]
-            handshakes: Default::default(),
-            waiters: RefCell::default(),
-            forever: Cell::new(false),
-            backlog: self.backlog,
-        });
-        let server = Server { shared };
-        if self.start_serving {
-            server.start_serving().await?;
-        }
-        Ok(server)
+        let listeners = listeners.into_iter().map(Listener::Tcp).collect();
+        launch(self.handler, listeners, accepting, self.backlog, self.start_serving).await
     }
 
     fn check_options(&self) -> Result<()> {
@@ -252,11 +230,11 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
     }
 
     /// Binds every address; those that this machine does not have are skipped (S09), any other failure ends it (S10).
-    async fn bind(&self, port: Option<u16>) -> Result<Vec<Listener>> {
+    async fn bind(&self, port: Option<u16>) -> Result<Vec<TcpListener>> {
         let (mut bound, mut skipped) = (Vec::new(), Vec::new());
         let addresses = self.addresses(port).await?;
         for address in &addresses {
-            match Listener::bind(*address).await {
+            match TcpListener::bind(*address).await {
                 Ok(listener) => bound.push(listener),
                 Err(error) if is_missing(&error) => skipped.push(error),
                 Err(error) => return Err(error),

@@ -30,7 +30,7 @@ use crate::error::Result;
 #[cfg(feature = "component")]
 pub(crate) use host::Pollable;
 pub(crate) use p2::connect::connect;
-pub(crate) use p2::listener::{Accepted, Listener};
+pub(crate) use p2::listener::{Accepted, Listener, TcpListener};
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub(crate) use p2::reactor::Registration;
 #[cfg(feature = "component")]
@@ -39,6 +39,8 @@ pub(crate) use p2::reactor::{Park, bytes_sent, forget_busy, now_nanos, park};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
 pub(crate) use p2::tcp::{SpliceFailure, TcpLink};
+#[cfg(feature = "unix")]
+pub(crate) use p2::unix::{UnixLink, UnixListener, connect_unix};
 
 /// One connected, full-duplex stream of bytes.
 ///

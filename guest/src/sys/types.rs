@@ -47,6 +47,18 @@ pub enum ErrorCode {
     TemporaryResolverFailure,
     /// The resolver failed for good (or name lookup is not permitted).
     PermanentResolverFailure,
+    /// There is no such file; only Unix sockets say this and what follows.
+    #[cfg(feature = "unix")]
+    NotFound,
+    /// The file is not a stream socket.
+    #[cfg(feature = "unix")]
+    NotAStreamSocket,
+    /// The path is too long for a socket.
+    #[cfg(feature = "unix")]
+    NameTooLong,
+    /// Too many symbolic links.
+    #[cfg(feature = "unix")]
+    Loop,
 }
 
 /// Why a `wasi:io` stream operation failed.
@@ -79,6 +91,52 @@ pub(crate) enum Shutdown {
     Receive,
     Send,
     Both,
+}
+
+/// Where a listener is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    Inet(std::net::SocketAddr),
+    #[cfg(feature = "unix")]
+    Unix(crate::UnixAddr),
+}
+
+impl Address {
+    /// The address of an IP socket.
+    pub(crate) fn inet(&self) -> Option<std::net::SocketAddr> {
+        match self {
+            Self::Inet(address) => Some(*address),
+            #[cfg(feature = "unix")]
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The address of a Unix socket.
+    #[cfg(feature = "unix")]
+    pub(crate) fn unix(&self) -> Option<crate::UnixAddr> {
+        match self {
+            Self::Inet(_) => None,
+            Self::Unix(address) => Some(address.clone()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            #[cfg(feature = "unix")]
+            Self::Unix(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The two addresses of a connection over Unix sockets.
+#[cfg(feature = "unix")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnixEnds {
+    pub(crate) local: crate::UnixAddr,
+    pub(crate) peer: crate::UnixAddr,
 }
 
 /// Keep-alive settings, each absent one left to the system.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::errors::{Doing, socket_error};
 use super::tcp::TcpLink;
-use super::watched::Watched;
+use super::watched::{Handle, Watched};
 use crate::error::Result;
 use crate::sys::host::TcpSocket;
 use crate::sys::types::{ErrorCode, Family, KeepAliveNanos};
@@ -56,9 +56,9 @@ pub(super) async fn bind(socket: &mut Watched<TcpSocket>, address: SocketAddr) -
 }
 
 /// Repeats the `finish-…` half of an operation until it is done.
-pub(super) async fn finish<T>(
-    socket: &mut Watched<TcpSocket>,
-    step: impl Fn(&TcpSocket) -> Result<T, ErrorCode>,
+pub(super) async fn finish<S: Handle, T>(
+    socket: &mut Watched<S>,
+    step: impl Fn(&S) -> Result<T, ErrorCode>,
 ) -> Result<T, ErrorCode> {
     loop {
         match step(socket.handle()) {

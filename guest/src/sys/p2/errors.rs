@@ -54,7 +54,7 @@ fn denied(doing: Doing) -> String {
     }
 }
 
-fn kind_of(code: ErrorCode) -> (ErrorKind, &'static str) {
+pub(super) fn kind_of(code: ErrorCode) -> (ErrorKind, &'static str) {
     match code {
         ErrorCode::AccessDenied => (ErrorKind::PermissionDenied, "permission denied"),
         ErrorCode::NotSupported => (ErrorKind::Unsupported, "not supported by the host"),
@@ -72,6 +72,14 @@ fn kind_of(code: ErrorCode) -> (ErrorKind, &'static str) {
         ErrorCode::InvalidState | ErrorCode::ConcurrencyConflict | ErrorCode::NotInProgress => {
             (ErrorKind::Other, "the socket is in the wrong state")
         }
+        #[cfg(feature = "unix")]
+        ErrorCode::NotFound => (ErrorKind::NotFound, "no such file"),
+        #[cfg(feature = "unix")]
+        ErrorCode::NotAStreamSocket => (ErrorKind::ConnectionRefused, "not a stream socket"),
+        #[cfg(feature = "unix")]
+        ErrorCode::NameTooLong => (ErrorKind::InvalidFilename, "the path is too long for a socket"),
+        #[cfg(feature = "unix")]
+        ErrorCode::Loop => (ErrorKind::InvalidFilename, "too many symbolic links"),
         ErrorCode::DatagramTooLarge => (ErrorKind::Other, "too large"),
         ErrorCode::NameUnresolvable
         | ErrorCode::TemporaryResolverFailure

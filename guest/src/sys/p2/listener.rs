@@ -1,4 +1,4 @@
-//! A bound socket that accepts connections once it listens.
+//! Bound sockets that accept connections once they listen.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -7,14 +7,26 @@ use super::connect::{bind, finish, new_socket};
 use super::errors::{Doing, socket_error};
 use super::reactor;
 use super::tcp::TcpLink;
+#[cfg(feature = "unix")]
+use super::unix::{UnixLink, UnixListener};
 use super::watched::Watched;
 use crate::error::{Error, Result};
 use crate::sys::host::TcpSocket;
-use crate::sys::types::{ErrorCode, KeepAliveNanos};
+#[cfg(feature = "unix")]
+use crate::sys::types::UnixEnds;
+use crate::sys::types::{Address, ErrorCode, KeepAliveNanos};
 
-/// A listening socket.
+/// A listening socket of some kind.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(feature = "unix")]
+    Unix(UnixListener),
+}
+
+/// A listening TCP socket.
+#[derive(Debug)]
+pub(crate) struct TcpListener {
     socket: Watched<TcpSocket>,
     address: SocketAddr,
     /// The address asked for, perhaps with port 0: the one that a permission would name.
@@ -26,11 +38,43 @@ pub(crate) struct Listener {
 pub(crate) enum Accepted {
     /// A connection, with the addresses of the peer and of this side as far as the host still knows them.
     Connection(Box<TcpLink>, Option<SocketAddr>, Option<SocketAddr>),
+    /// The same over Unix sockets.
+    #[cfg(feature = "unix")]
+    Unix(Box<UnixLink>, UnixEnds),
     /// A client that was gone before it was accepted.
     Vanished,
 }
 
 impl Listener {
+    /// Starts to listen; does nothing when it does already.
+    pub(crate) async fn listen(&mut self) -> Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.listen().await,
+            #[cfg(feature = "unix")]
+            Self::Unix(listener) => listener.listen().await,
+        }
+    }
+
+    /// Waits for a connection.
+    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(cx),
+            #[cfg(feature = "unix")]
+            Self::Unix(listener) => listener.poll_accept(cx),
+        }
+    }
+
+    /// Where it is bound.
+    pub(crate) fn address(&self) -> Address {
+        match self {
+            Self::Tcp(listener) => Address::Inet(listener.address),
+            #[cfg(feature = "unix")]
+            Self::Unix(listener) => Address::Unix(listener.address().clone()),
+        }
+    }
+}
+
+impl TcpListener {
     /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
     pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
         if let Some((socket, lent)) = reactor::exhume(wanted) {
@@ -63,8 +107,7 @@ impl Listener {
         Ok(Self { socket: Watched::new(socket), address, wanted: address })
     }
 
-    /// Starts to listen; does nothing when it does already.
-    pub(crate) async fn listen(&mut self) -> Result<()> {
+    async fn listen(&mut self) -> Result<()> {
         if self.socket.handle().is_listening() {
             return Ok(());
         }
@@ -73,13 +116,7 @@ impl Listener {
         finish(&mut self.socket, TcpSocket::finish_listen).await.map_err(failed)
     }
 
-    /// The bound address.
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Waits for a connection.
-    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         loop {
             ready!(self.socket.poll(cx));
             match self.socket.handle().accept() {

@@ -9,6 +9,9 @@ mod errors;
 pub(crate) mod listener;
 pub(crate) mod reactor;
 pub(crate) mod resolver;
+mod socket;
 pub(crate) mod stdio;
 pub(crate) mod tcp;
+#[cfg(feature = "unix")]
+pub(crate) mod unix;
 mod watched;

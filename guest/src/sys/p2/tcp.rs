@@ -1,4 +1,4 @@
-//! A TCP connection of the host as a [`Link`].
+//! A connection of the host as a [`Link`]: TCP, or whatever else has a socket with two streams.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker, ready};
@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::errors::{Doing, read_error, socket_error, write_error};
 use super::reactor::{self, Lent, Readiness};
+use super::socket::{Held, StreamSocket};
 use super::watched::Buried;
 use crate::error::{Error, Result};
 use crate::sys::Link;
@@ -19,17 +20,20 @@ const MIN_READ: usize = 4 * 1024;
 /// The most that hosts give in one read.
 const MAX_READ: usize = 64 * 1024;
 
+/// A TCP connection.
+pub(crate) type TcpLink = HostLink<TcpSocket>;
+
 /// A connected socket with its streams.
 ///
 /// Children before parents: a host traps when a stream is dropped before its pollable, or a socket before its
 /// streams. Struct fields are dropped in the order written here.
 #[derive(Debug)]
-pub(crate) struct TcpLink {
+pub(crate) struct HostLink<S: StreamSocket> {
     readable: Readiness,
     writable: Readiness,
     /// Taken only by `drop`.
     streams: Option<(InputStream, OutputStream)>,
-    socket: Option<TcpSocket>,
+    socket: Option<S>,
     read_size: usize,
     /// The host may still be working on the last write.
     busy: bool,
@@ -43,8 +47,8 @@ pub(crate) enum SpliceFailure {
     Target(Error),
 }
 
-impl TcpLink {
-    pub(crate) fn new(socket: TcpSocket, input: InputStream, output: OutputStream) -> Self {
+impl<S: StreamSocket> HostLink<S> {
+    pub(crate) fn new(socket: S, input: InputStream, output: OutputStream) -> Self {
         Self {
             readable: Readiness::default(),
             writable: Readiness::outgoing(),
@@ -62,25 +66,10 @@ impl TcpLink {
         self
     }
 
-    /// The address of the peer; fails once it has left.
-    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        self.socket.as_ref()?.remote_address().ok()
-    }
-
-    /// The local address.
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket.as_ref()?.local_address().ok()
-    }
-
-    /// Turns keep-alive on.
-    pub(crate) fn set_keep_alive(&self, settings: KeepAliveNanos) -> Result<()> {
-        let Some(socket) = &self.socket else { return Ok(()) };
-        socket.set_keep_alive(settings).map_err(|code| socket_error(code, Doing::Configure))
-    }
-
-    /// Whether keep-alive probes are on.
-    pub(crate) fn keep_alive(&self) -> Option<bool> {
-        self.socket.as_ref()?.keep_alive_enabled().ok()
+    /// The socket.
+    #[cfg(feature = "unix")]
+    pub(super) fn socket(&self) -> Option<&S> {
+        self.socket.as_ref()
     }
 
     /// Whether so many more bytes can be handed over at once; 0 is "not yet".
@@ -108,6 +97,38 @@ impl TcpLink {
                 other => return Poll::Ready(other),
             }
         }
+    }
+
+    /// Grows the next read when this one was filled, shrinks it when it was small.
+    fn adapt(&mut self, got: usize) {
+        if got >= self.read_size {
+            self.read_size = (self.read_size * 4).min(MAX_READ);
+        } else if got < self.read_size / 8 {
+            self.read_size = (self.read_size / 4).max(MIN_READ);
+        }
+    }
+}
+
+impl TcpLink {
+    /// The address of the peer; fails once it has left.
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.as_ref()?.remote_address().ok()
+    }
+
+    /// The local address.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.as_ref()?.local_address().ok()
+    }
+
+    /// Turns keep-alive on.
+    pub(crate) fn set_keep_alive(&self, settings: KeepAliveNanos) -> Result<()> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        socket.set_keep_alive(settings).map_err(|code| socket_error(code, Doing::Configure))
+    }
+
+    /// Whether keep-alive probes are on.
+    pub(crate) fn keep_alive(&self) -> Option<bool> {
+        self.socket.as_ref()?.keep_alive_enabled().ok()
     }
 
     /// Moves bytes from `source` to this connection inside the host; `Some(0)` is the end of `source`.
@@ -143,18 +164,9 @@ impl TcpLink {
             }
         }
     }
-
-    /// Grows the next read when this one was filled, shrinks it when it was small.
-    fn adapt(&mut self, got: usize) {
-        if got >= self.read_size {
-            self.read_size = (self.read_size * 4).min(MAX_READ);
-        } else if got < self.read_size / 8 {
-            self.read_size = (self.read_size / 4).max(MIN_READ);
-        }
-    }
 }
 
-impl Link for TcpLink {
+impl<S: StreamSocket> Link for HostLink<S> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
             ready!(self.readable.poll(cx));
@@ -211,11 +223,11 @@ impl Link for TcpLink {
     }
 
     fn resets_on_drop(&self) -> bool {
-        true
+        S::RESETS_ON_CLOSE
     }
 }
 
-impl Drop for TcpLink {
+impl<S: StreamSocket> Drop for HostLink<S> {
     /// Drops the handles, or parks those that the host would make the whole guest wait for.
     fn drop(&mut self) {
         let lent = [self.readable.close(), self.writable.close()];
@@ -234,24 +246,24 @@ impl Drop for TcpLink {
     }
 }
 
-fn drop_or_park(busy: bool, output: OutputStream, socket: TcpSocket) {
+fn drop_or_park(busy: bool, output: OutputStream, socket: impl StreamSocket) {
     if busy {
         let mut writable = Readiness::outgoing();
         writable.wait(|| output.subscribe());
-        return reactor::keep(Parked { writable, output, socket });
+        return reactor::keep(Parked { writable, output, socket: socket.into() });
     }
     drop(output); // before its socket
     drop(socket);
 }
 
 /// A connection that is over, with pollables in other hands.
-struct Remains {
+struct Remains<S: StreamSocket> {
     /// None only in `drop`.
-    handles: Option<(InputStream, OutputStream, TcpSocket)>,
+    handles: Option<(InputStream, OutputStream, S)>,
     lent: [Lent; 2],
 }
 
-impl Buried for Remains {
+impl<S: StreamSocket> Buried for Remains<S> {
     fn tend(&mut self) -> bool {
         true // the shutdown has said it all
     }
@@ -261,7 +273,7 @@ impl Buried for Remains {
     }
 }
 
-impl Drop for Remains {
+impl<S: StreamSocket> Drop for Remains<S> {
     fn drop(&mut self) {
         let Some((input, output, socket)) = self.handles.take() else { return };
         drop(input);
@@ -276,7 +288,7 @@ pub(super) struct Parked {
     writable: Readiness,
     output: OutputStream,
     #[expect(dead_code, reason = "held: a socket must outlive its streams")]
-    socket: TcpSocket,
+    socket: Held,
 }
 
 impl Parked {

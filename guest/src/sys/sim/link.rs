@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -13,6 +14,9 @@ use super::network::Event;
 use super::world::{self, Shared};
 
 pub(super) type Ends = [End; 2];
+
+/// Where ends are that have no IP address, those of Unix sockets.
+pub(super) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// One end of a connection, and the way to it.
 #[derive(Clone)]
@@ -81,7 +85,8 @@ impl EndRef {
                 end.remote
             })
         });
-        if let Some(remote) = closed {
+        // Ends of Unix sockets are nowhere.
+        if let Some(remote) = closed.filter(|remote| *remote != NOWHERE) {
             self.world.borrow_mut().record(Event::Closed(remote));
         }
     }

@@ -21,12 +21,16 @@ mod stream;
 mod tcp;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "unix")]
+mod unix;
 mod world;
 
 pub(crate) use names::ResolveStream;
 pub(crate) use pollable::{Pollable, monotonic_now, poll, subscribe_duration, subscribe_instant};
 pub(crate) use stream::{InputStream, OutputStream, stderr, stdin, stdout};
 pub(crate) use tcp::TcpSocket;
+#[cfg(feature = "unix")]
+pub(crate) use unix::UnixSocket;
 
 pub use faults::Faults;
 pub use network::{Counts, Event, Network};

@@ -20,7 +20,7 @@ use super::world::{self, Happening, Name, Remote, Shared};
 /// nobody spoke of refuse connections, unless the guest itself listens there; the only known name is `localhost`,
 /// which is 127.0.0.1.
 #[derive(Clone)]
-pub struct Network(Shared);
+pub struct Network(pub(super) Shared);
 
 /// Something that happened in the simulated world, as [`Network::events`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,7 @@ impl Listener {
         self.queue.borrow_mut().waiting.pop_front()
     }
 
-    /// Where it listens.
+    /// Where it listens; 0.0.0.0:0 for a Unix socket.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
@@ -227,12 +227,12 @@ impl Peer {
         self.look(|_, other| other.in_flight())
     }
 
-    /// The address of this end.
+    /// The address of this end; 0.0.0.0:0 over Unix sockets.
     pub fn local_addr(&self) -> SocketAddr {
         self.look(|end, _| end.local)
     }
 
-    /// The address of the guest's end.
+    /// The address of the guest's end; 0.0.0.0:0 over Unix sockets.
     pub fn remote_addr(&self) -> SocketAddr {
         self.look(|end, _| end.remote)
     }

@@ -28,6 +28,8 @@ enum Source {
     Input(EndRef),
     Output(EndRef),
     Socket(Rc<RefCell<Socket>>),
+    #[cfg(feature = "unix")]
+    Unix(Rc<RefCell<super::unix::Socket>>),
     Lookup(Rc<Lookup>),
     Stdin,
     Always,
@@ -134,6 +136,11 @@ impl Pollable {
         Self::child(of, Source::Socket(socket))
     }
 
+    #[cfg(feature = "unix")]
+    pub(super) fn unix(of: &Handle, socket: Rc<RefCell<super::unix::Socket>>) -> Self {
+        Self::child(of, Source::Unix(socket))
+    }
+
     pub(super) fn lookup(of: &Handle, lookup: Rc<Lookup>) -> Self {
         Self::child(of, Source::Lookup(lookup))
     }
@@ -173,6 +180,11 @@ impl Pollable {
             Source::Input(end) => end.peek(|end, _| end.is_readable()),
             Source::Output(end) => end.peek(|end, _| end.is_writable()),
             Source::Socket(socket) => match socket::is_ready(self.world(), socket) {
+                Some(ready) => ready,
+                None => return Readiness::Ready,
+            },
+            #[cfg(feature = "unix")]
+            Source::Unix(socket) => match super::unix::is_ready(self.world(), socket) {
                 Some(ready) => ready,
                 None => return Readiness::Ready,
             },
@@ -223,6 +235,8 @@ impl fmt::Debug for Pollable {
             Source::Input(end) => end.peek(|end, _| write!(f, "input of {} from {}", end.local, end.remote)),
             Source::Output(end) => end.peek(|end, _| write!(f, "output of {} to {}", end.local, end.remote)),
             Source::Socket(socket) => socket.borrow().fmt(f),
+            #[cfg(feature = "unix")]
+            Source::Unix(socket) => socket.borrow().fmt(f),
             Source::Lookup(lookup) => lookup.fmt(f),
             Source::Stdin => f.write_str("standard input"),
             Source::Always => f.write_str("standard output"),

@@ -106,6 +106,11 @@ impl fmt::Debug for Socket {
 }
 
 impl Backlog {
+    #[cfg(feature = "unix")]
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.limit
+    }
+
     /// Queues a connection unless the backlog is full.
     pub(super) fn push(&mut self, end: impl FnOnce() -> EndRef) -> bool {
         let room = self.waiting.len() < self.limit;

@@ -78,6 +78,9 @@ pub(super) struct World {
     pub(super) send_buffer: usize,
     pub(super) receive_buffer: usize,
     next_port: u16,
+    /// What is at paths and abstract names.
+    #[cfg(feature = "unix")]
+    pub(super) files: super::unix::Files,
     pub(super) links: Vec<Weak<RefCell<Ends>>>,
 
     pub(super) stdin: VecDeque<u8>,
@@ -180,6 +183,8 @@ impl World {
             send_buffer: SOCKET_BUFFER,
             receive_buffer: SOCKET_BUFFER,
             next_port: FIRST_PORT,
+            #[cfg(feature = "unix")]
+            files: Default::default(),
             links: Vec::new(),
             stdin: VecDeque::new(),
             stdin_ended: false,

@@ -7,6 +7,8 @@
 //! permit; a pollable must be dropped before its stream or socket, and the streams before their socket.
 
 mod sockets;
+#[cfg(feature = "unix")]
+pub(crate) mod unix;
 
 use wasi::clocks::monotonic_clock;
 use wasi::io::{poll as host_poll, streams};
@@ -14,6 +16,8 @@ use wasi::io::{poll as host_poll, streams};
 use crate::sys::types::StreamFailure;
 
 pub(crate) use sockets::{ResolveStream, TcpSocket};
+#[cfg(feature = "unix")]
+pub(crate) use unix::UnixSocket;
 
 /// Something that becomes ready.
 #[derive(Debug)]

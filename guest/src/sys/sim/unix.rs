@@ -1,0 +1,450 @@
+//! Unix sockets, as a host on Linux has them: files that outlive their listeners, abstract names that do not.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::rc::{Rc, Weak};
+
+use crate::UnixAddr;
+use crate::sys::types::{ErrorCode, Shutdown};
+
+use super::end::End;
+use super::handle::Handle;
+use super::link::{EndRef, NOWHERE};
+use super::peer::{ListenQueue, Listener, Peer};
+use super::socket::{Backlog, Operation, Result};
+use super::world::{self, Shared, World};
+use super::{InputStream, Network, OutputStream, Pollable};
+
+/// What is at paths and abstract names.
+#[derive(Default)]
+pub(super) struct Files {
+    entries: BTreeMap<UnixAddr, File>,
+    denied: BTreeSet<UnixAddr>,
+    /// The number of the newest file.
+    newest: u64,
+}
+
+struct File {
+    /// Tells a file from another that has taken its place.
+    number: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    Guest(Weak<RefCell<Backlog>>),
+    Test(Weak<RefCell<ListenQueue>>),
+    /// A socket that does not listen, for now or any more.
+    Idle,
+    NoSocket,
+}
+
+/// The host's side of a socket.
+pub(super) struct Socket {
+    state: State,
+    operation: Option<Operation>,
+    /// The address, and the number of the file that bind has made.
+    bound: Option<(UnixAddr, u64)>,
+    remove_file: bool,
+    backlog: usize,
+    skipped: bool,
+    seen: bool,
+}
+
+enum State {
+    Fresh,
+    Connecting(UnixAddr),
+    Connected { end: EndRef, peer: UnixAddr },
+    Listening(Rc<RefCell<Backlog>>),
+    Closed,
+}
+
+/// A Unix socket of the host.
+pub(crate) struct UnixSocket {
+    handle: Handle,
+    socket: Rc<RefCell<Socket>>,
+}
+
+impl Files {
+    fn add(&mut self, address: UnixAddr, kind: Kind) -> u64 {
+        self.newest += 1;
+        self.entries.insert(address, File { number: self.newest, kind });
+        self.newest
+    }
+
+    /// Makes the file of a new socket, in place of one where nobody listens any more.
+    fn bind(&mut self, address: &UnixAddr) -> Result<u64> {
+        match self.entries.get(address) {
+            Some(file) if file.is_alive() => Err(ErrorCode::AddressInUse),
+            _ => Ok(self.add(address.clone(), Kind::Idle)),
+        }
+    }
+
+    /// The file that bind has made, unless another has taken its place.
+    fn own(&mut self, bound: &(UnixAddr, u64)) -> Option<&mut File> {
+        self.entries.get_mut(&bound.0).filter(|file| file.number == bound.1)
+    }
+
+    /// A socket is closed: its listener is gone, and its file if that is wanted.
+    fn close(&mut self, bound: &(UnixAddr, u64), remove: bool) {
+        let is_name = matches!(bound.0, UnixAddr::Abstract(_));
+        let Some(file) = self.own(bound) else { return };
+        file.kind = Kind::Idle;
+        if remove || is_name {
+            self.entries.remove(&bound.0);
+        }
+    }
+}
+
+impl File {
+    fn is_alive(&self) -> bool {
+        match &self.kind {
+            Kind::Guest(backlog) => backlog.strong_count() > 0,
+            Kind::Test(queue) => queue.strong_count() > 0,
+            Kind::Idle => false,
+            Kind::NoSocket => true,
+        }
+    }
+}
+
+/// Connects to whoever listens; the near end, whose it is, holds as much as is said, or as the system's sockets do.
+fn connect(world: &Shared, to: &UnixAddr, capacity: Option<usize>) -> Result<EndRef> {
+    enum Target {
+        Guest(Rc<RefCell<Backlog>>),
+        Test(Rc<RefCell<ListenQueue>>),
+    }
+    let (target, send, receive) = {
+        let world = world.borrow();
+        let target = match world.files.entries.get(to).map(|file| &file.kind) {
+            None if matches!(to, UnixAddr::Abstract(_)) => return Err(ErrorCode::ConnectionRefused),
+            None => return Err(ErrorCode::NotFound),
+            Some(Kind::NoSocket) => return Err(ErrorCode::NotAStreamSocket),
+            Some(Kind::Guest(backlog)) => backlog.upgrade().map(Target::Guest),
+            Some(Kind::Test(queue)) => queue.upgrade().map(Target::Test),
+            Some(Kind::Idle) => None,
+        };
+        (target.ok_or(ErrorCode::ConnectionRefused)?, world.send_buffer, world.receive_buffer)
+    };
+    let near = End::new(NOWHERE, NOWHERE, capacity.unwrap_or(send), capacity.unwrap_or(receive));
+    match target {
+        Target::Test(queue) => {
+            let (near, far) = EndRef::pair(world, [near, End::new(NOWHERE, NOWHERE, usize::MAX, usize::MAX)]);
+            ListenQueue::push(world, &queue, Peer::new(far));
+            Ok(near)
+        }
+        Target::Guest(backlog) => {
+            let (near, far) = EndRef::pair(world, [near, End::new(NOWHERE, NOWHERE, send, receive)]);
+            if backlog.borrow_mut().push(|| far) { Ok(near) } else { Err(ErrorCode::WouldBlock) }
+        }
+    }
+}
+
+/// What the socket's pollable says; none: ready because there is nothing to wait for.
+pub(super) fn is_ready(world: &Shared, socket: &Rc<RefCell<Socket>>) -> Option<bool> {
+    let mut socket = socket.borrow_mut();
+    match (&socket.state, socket.operation) {
+        (State::Connecting(to), Some(Operation::Connect)) => {
+            let world = world.borrow();
+            let full =
+                |backlog: &Weak<RefCell<Backlog>>| backlog.upgrade().is_some_and(|queue| queue.borrow().is_full());
+            let waits =
+                world.files.entries.get(to).is_some_and(|f| matches!(&f.kind, Kind::Guest(queue) if full(queue)));
+            Some(!waits)
+        }
+        (State::Listening(backlog), None) => {
+            let waiting = !backlog.borrow().waiting.is_empty() || !world.borrow().accept_failures.is_empty();
+            socket.seen = waiting;
+            Some(waiting)
+        }
+        _ => None,
+    }
+}
+
+impl Socket {
+    fn new(state: State) -> Self {
+        Self { state, operation: None, bound: None, remove_file: true, backlog: 128, skipped: false, seen: false }
+    }
+
+    fn start(&self) -> Result<()> {
+        if self.operation.is_some() { Err(ErrorCode::ConcurrencyConflict) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, operation: Operation) -> Result<()> {
+        if self.operation != Some(operation) {
+            return Err(ErrorCode::NotInProgress);
+        }
+        self.operation = None;
+        Ok(())
+    }
+}
+
+impl UnixSocket {
+    pub(crate) fn create() -> Result<Self> {
+        let handle = Handle::root(&world::current());
+        handle.call();
+        Ok(Self::new(handle, Socket::new(State::Fresh)))
+    }
+
+    fn new(handle: Handle, socket: Socket) -> Self {
+        handle.world.borrow_mut().counts.sockets += 1;
+        Self { handle, socket: Rc::new(RefCell::new(socket)) }
+    }
+
+    pub(crate) fn start_bind(&self, address: &UnixAddr) -> Result<()> {
+        let mut socket = self.enter();
+        socket.start()?;
+        if socket.bound.is_some() || !matches!(socket.state, State::Fresh) {
+            return Err(ErrorCode::InvalidState);
+        }
+        let files = &mut self.handle.world.borrow_mut().files;
+        check(files, address)?;
+        socket.bound = Some((address.clone(), files.bind(address)?));
+        socket.operation = Some(Operation::Bind);
+        Ok(())
+    }
+
+    pub(crate) fn finish_bind(&self) -> Result<()> {
+        self.enter().finish(Operation::Bind)
+    }
+
+    pub(crate) fn start_connect(&self, address: &UnixAddr) -> Result<()> {
+        let mut socket = self.enter();
+        socket.start()?;
+        if !matches!(socket.state, State::Fresh) {
+            return Err(ErrorCode::InvalidState);
+        }
+        check(&self.handle.world.borrow().files, address)?;
+        socket.state = State::Connecting(address.clone());
+        socket.operation = Some(Operation::Connect);
+        Ok(())
+    }
+
+    pub(crate) fn finish_connect(&self) -> Result<(InputStream, OutputStream)> {
+        let mut socket = self.enter();
+        let (Some(Operation::Connect), State::Connecting(to)) = (socket.operation, &socket.state) else {
+            return Err(ErrorCode::NotInProgress);
+        };
+        let to = to.clone();
+        if self.handle.world.borrow_mut().skips(&mut socket.skipped) {
+            return Err(ErrorCode::WouldBlock);
+        }
+        let result = connect(&self.handle.world, &to, None);
+        if let Err(ErrorCode::WouldBlock) = result {
+            return Err(ErrorCode::WouldBlock);
+        }
+        self.handle.world.borrow_mut().progress();
+        socket.operation = None;
+        socket.state = State::Closed;
+        let end = result?;
+        socket.state = State::Connected { end: end.clone(), peer: to };
+        Ok(self.streams(&end))
+    }
+
+    pub(crate) fn start_listen(&self) -> Result<()> {
+        let mut socket = self.enter();
+        socket.start()?;
+        let (State::Fresh, Some(bound)) = (&socket.state, &socket.bound) else { return Err(ErrorCode::InvalidState) };
+        let backlog = Backlog { address: NOWHERE, waiting: VecDeque::new(), limit: socket.backlog };
+        let backlog = Rc::new(RefCell::new(backlog));
+        if let Some(file) = self.handle.world.borrow_mut().files.own(bound) {
+            file.kind = Kind::Guest(Rc::downgrade(&backlog));
+        }
+        socket.state = State::Listening(backlog);
+        socket.operation = Some(Operation::Listen);
+        Ok(())
+    }
+
+    pub(crate) fn finish_listen(&self) -> Result<()> {
+        self.enter().finish(Operation::Listen)
+    }
+
+    pub(crate) fn accept(&self) -> Result<(UnixSocket, InputStream, OutputStream)> {
+        let mut socket = self.enter();
+        let State::Listening(backlog) = &socket.state else { return Err(ErrorCode::InvalidState) };
+        let backlog = backlog.clone();
+        let end = {
+            let mut world = self.handle.world.borrow_mut();
+            let nothing = backlog.borrow().waiting.is_empty() && world.accept_failures.is_empty();
+            let seen = std::mem::take(&mut socket.seen) || nothing || world.spend();
+            if nothing || !seen || world.skips(&mut socket.skipped) {
+                return Err(ErrorCode::WouldBlock);
+            }
+            world.progress();
+            if let Some(code) = world.accept_failures.pop_front() {
+                return Err(code);
+            }
+            backlog.borrow_mut().waiting.pop_front().ok_or(ErrorCode::WouldBlock)?
+        };
+        let state = State::Connected { end: end.clone(), peer: UnixAddr::Unnamed };
+        let bound = socket.bound.clone();
+        // The file is the listener's.
+        let accepted = Socket { bound, remove_file: false, ..Socket::new(state) };
+        let accepted = Self::new(Handle::root(&self.handle.world), accepted);
+        let (input, output) = accepted.streams(&end);
+        Ok((accepted, input, output))
+    }
+
+    pub(crate) fn local_address(&self) -> Result<UnixAddr> {
+        let socket = self.enter();
+        match (&socket.bound, &socket.state) {
+            (Some((address, _)), _) => Ok(address.clone()),
+            (None, State::Connected { .. }) => Ok(UnixAddr::Unnamed),
+            (None, _) => Err(ErrorCode::InvalidState),
+        }
+    }
+
+    pub(crate) fn remote_address(&self) -> Result<UnixAddr> {
+        match &self.enter().state {
+            State::Connected { peer, .. } => Ok(peer.clone()),
+            _ => Err(ErrorCode::InvalidState),
+        }
+    }
+
+    pub(crate) fn is_listening(&self) -> bool {
+        matches!(self.enter().state, State::Listening(_))
+    }
+
+    pub(crate) fn set_listen_backlog_size(&self, size: u32) -> Result<()> {
+        let mut socket = self.enter();
+        if size == 0 {
+            return Err(ErrorCode::InvalidArgument);
+        }
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        match &socket.state {
+            State::Fresh => socket.backlog = size,
+            State::Listening(backlog) => backlog.borrow_mut().limit = size,
+            State::Connecting(_) | State::Connected { .. } | State::Closed => return Err(ErrorCode::InvalidState),
+        }
+        Ok(())
+    }
+
+    /// Whether the file goes with the socket.
+    pub(crate) fn set_remove_file(&self, remove: bool) {
+        self.enter().remove_file = remove;
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
+        let State::Connected { end, .. } = &self.enter().state else { return Err(ErrorCode::InvalidState) };
+        end.with(|end, _| end.shutdown(how));
+        Ok(())
+    }
+
+    /// Ready when the operation under way (bind, connect, listen, accept) may go on.
+    pub(crate) fn subscribe(&self) -> Pollable {
+        Pollable::unix(&self.handle, self.socket.clone())
+    }
+
+    fn enter(&self) -> RefMut<'_, Socket> {
+        self.handle.call();
+        self.socket.borrow_mut()
+    }
+
+    /// The two streams of a connection; socket and streams keep it open together.
+    fn streams(&self, end: &EndRef) -> (InputStream, OutputStream) {
+        end.with(|end, _| end.handles = 3);
+        (InputStream::tcp(&self.handle, end), OutputStream::tcp(&self.handle, end))
+    }
+}
+
+fn check(files: &Files, address: &UnixAddr) -> Result<()> {
+    if files.denied.contains(address) {
+        return Err(ErrorCode::AccessDenied);
+    }
+    if address.clone().check().is_err() {
+        return Err(ErrorCode::InvalidArgument);
+    }
+    Ok(())
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        let (state, bound, remove) = {
+            let mut socket = self.socket.borrow_mut();
+            let state = std::mem::replace(&mut socket.state, State::Closed);
+            (state, socket.bound.take(), socket.remove_file)
+        };
+        {
+            let World { counts, files, .. } = &mut *self.handle.world.borrow_mut();
+            counts.sockets -= 1;
+            if let (Some(bound), State::Fresh | State::Listening(_)) = (bound, &state) {
+                files.close(&bound, remove);
+            }
+        }
+        match state {
+            State::Connected { end, .. } => end.release(),
+            State::Listening(backlog) => {
+                let waiting = std::mem::take(&mut backlog.borrow_mut().waiting);
+                waiting.iter().for_each(|end| end.with(|end, other| end.reset(other)));
+            }
+            State::Fresh | State::Connecting(_) | State::Closed => {}
+        }
+        self.handle.close("unix-socket");
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.state, &self.bound) {
+            (State::Connecting(to), _) => write!(f, "socket connecting to {to}"),
+            (State::Connected { peer, .. }, _) => write!(f, "socket connected to {peer}"),
+            (State::Listening(_), Some((at, _))) => write!(f, "socket listening at {at}"),
+            (State::Fresh | State::Listening(_), _) => f.write_str("fresh socket"),
+            (State::Closed, _) => f.write_str("closed socket"),
+        }
+    }
+}
+
+impl fmt::Debug for UnixSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.borrow().fmt(f)
+    }
+}
+
+fn address(text: &str) -> UnixAddr {
+    match text.strip_prefix('\0') {
+        Some(name) => UnixAddr::Abstract(name.as_bytes().to_vec().into()),
+        None => UnixAddr::Path(text.into()),
+    }
+}
+
+/// Unix sockets; addresses are paths, or abstract names behind a null character.
+impl Network {
+    /// Listens at a path, which becomes a file. When the listener is dropped the file stays, and refuses connections.
+    #[must_use = "dropping the listener ends it"]
+    pub fn listen_unix(&self, path: &str) -> Listener {
+        let queue: Rc<RefCell<ListenQueue>> = Rc::default();
+        self.0.borrow_mut().files.add(address(path), Kind::Test(Rc::downgrade(&queue)));
+        Listener::new(NOWHERE, queue)
+    }
+
+    /// A client connects to the guest's listener at a path.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` without a file, `ConnectionRefused` if nobody listens there, `WouldBlock` if the backlog is full.
+    pub fn connect_unix(&self, path: &str) -> Result<Peer> {
+        let end = connect(&self.0, &address(path), Some(usize::MAX))?;
+        self.0.borrow_mut().progress();
+        Ok(Peer::new(end))
+    }
+
+    /// Puts a file at a path that is no socket.
+    pub fn put_file(&self, path: &str) {
+        self.0.borrow_mut().files.add(address(path), Kind::NoSocket);
+    }
+
+    /// Removes whatever is at a path.
+    pub fn remove_file(&self, path: &str) {
+        self.0.borrow_mut().files.entries.remove(&address(path));
+    }
+
+    /// Whether something is at a path.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.0.borrow().files.entries.contains_key(&address(path))
+    }
+
+    /// The host permits neither listening at a path nor connecting to it.
+    pub fn deny_unix(&self, path: &str) {
+        self.0.borrow_mut().files.denied.insert(address(path));
+    }
+}
