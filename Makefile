@@ -45,6 +45,7 @@ compose-setup: setup ## install the compilers of other languages to components, 
 programs: ## build the examples to target/components/NAME.wasm, and target/release/wasi-streams-run
 	$(say) 'programs: the examples for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
+	cargo build --locked -p $(EXAMPLES) --features unix --bin unix-echo $(COMPONENT)
 	@tools/collect-components.sh $(EXAMPLES)
 	$(say) 'programs: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
@@ -53,6 +54,7 @@ components: programs ## build everything that becomes a component, to target/com
 	$(say) 'components: fixtures for wasm32-wasip2'
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) --features unix --bin unix $(COMPONENT)
 	@tools/export.sh
 	@tools/collect-components.sh --all $(EXAMPLES) $(FIXTURES)
 	$(say) 'components: programs in Rust that use the library by composition'
@@ -81,7 +83,7 @@ plain: ## prove that a program without TLS builds without a C compiler
 
 test-native: ## tests that need no WebAssembly: the library on its simulated network, its examples, the tools
 	$(say) 'test-native: the library and the examples, with TLS and what its component stands on'
-	cargo test --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES)
+	cargo test --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES),$(EXAMPLES)/unix
 	$(say) 'test-native: the library without TLS'
 	cargo test --locked -p $(GUEST) --lib --tests
 	$(say) 'test-native: the tools'
@@ -130,10 +132,11 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	@$(PYTHON) tools/layers.py
 	$(say) 'lint: clippy, library and examples natively'
 	cargo clippy --locked -p $(GUEST) --all-targets -- -D warnings
-	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES) --all-targets -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) --features $(ALL_FEATURES),$(EXAMPLES)/unix --all-targets -- -D warnings
 	$(say) 'lint: clippy, library and programs for wasm32-wasip2'
 	cargo clippy --locked -p $(GUEST) -p $(FIXTURES) $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/tls $(COMPONENT) -- -D warnings
+	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/unix,$(EXAMPLES)/unix $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(EXPORT) -p $(DRIVER) $(CONSUMERS:%=-p %) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
 	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
@@ -151,7 +154,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 
 doc: ## build the documentation of the library for both targets; warnings are errors
 	$(say) 'doc: natively'
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) --features tls-ring
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) --features tls-ring,unix
 	$(say) 'doc: for wasm32-wasip2'
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) $(WASM)
 

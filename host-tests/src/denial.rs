@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use crate::unix::{UnixDenial, UnixUse};
+
 /// One refused use of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +24,8 @@ pub enum Denial {
     Udp(SocketAddr),
     /// Looking up a name.
     Lookup(String),
+    /// A Unix socket.
+    Unix(UnixDenial),
 }
 
 impl fmt::Display for Denial {
@@ -41,7 +45,24 @@ impl fmt::Display for Denial {
             Denial::Lookup(name) => {
                 write!(f, "denied lookup of {name:?}: allow it with --allow {name}, or every name with --dns")
             }
+            Denial::Unix(denial) => write_unix(f, denial),
         }
+    }
+}
+
+fn write_unix(f: &mut fmt::Formatter<'_>, denial: &UnixDenial) -> fmt::Result {
+    let UnixDenial { purpose, address, escapes, .. } = denial;
+    match purpose {
+        UnixUse::Create => return f.write_str("denied Unix sockets: allow them with --unix GUEST_DIR=HOST_DIR"),
+        UnixUse::Connect => write!(f, "denied connect to Unix socket {address}: ")?,
+        UnixUse::Listen => write!(f, "denied listen on Unix socket {address}: ")?,
+    }
+    let (folder, name) = address.rsplit_once('/').unwrap_or((".", address));
+    match address.strip_prefix("b'\\x00").and_then(|rest| rest.strip_suffix('\'')) {
+        _ if *escapes => f.write_str("it leads out of the folder that --unix allows"),
+        Some(name) => write!(f, "allow it with --unix-abstract {name}"),
+        None if name.is_empty() || folder.is_empty() => f.write_str("allow it with --unix /=HOST_DIR"),
+        None => write!(f, "allow it with --unix {folder}=HOST_DIR"),
     }
 }
 

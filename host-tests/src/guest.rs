@@ -19,7 +19,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use crate::capture::{Reader, capture};
 use crate::component::{components_dir, load_shared};
-use crate::denial::Denials;
+use crate::denial::{Denial, Denials};
 use crate::engine::engine;
 use crate::instrument::linker;
 use crate::names::Names;
@@ -193,11 +193,14 @@ impl Guest {
         let watched = self.stdio != Stdio::Inherited;
         let (sender, snapshots) = watch::channel(Default::default());
         let denials = Denials::default();
+        let refused = denials.clone();
+        let unix = self.policy.unix(move |denial| refused.record(Denial::Unix(denial)))?;
         let mut store = Store::new(
             engine(),
             State {
                 wasi: wasi(self.policy.clone(), denials.clone()),
                 table: ResourceTable::new(),
+                unix,
                 policy: Arc::new(self.policy),
                 denials: denials.clone(),
                 names: self.names,

@@ -21,6 +21,7 @@ use crate::engine::engine;
 use crate::names::Names;
 use crate::policy::Policy;
 use crate::state::{Numbers, State};
+use crate::unix;
 
 /// Everything a guest may import.
 pub(crate) fn linker() -> Result<&'static Linker<State>> {
@@ -37,6 +38,7 @@ pub(crate) fn linker() -> Result<&'static Linker<State>> {
     })?;
     names::add_to_linker::<State, Checked>(&mut linker, sockets)?;
     creation::add_to_linker::<State, Checked>(&mut linker, sockets)?;
+    unix::add_to_linker(&mut linker)?;
     Ok(LINKER.get_or_init(|| linker))
 }
 

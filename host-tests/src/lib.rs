@@ -25,6 +25,7 @@
 //! | `names` | names that only one guest can look up |
 //! | `guest`, `running` | building, watching and ending one run |
 //! | `capture` | output that can be read while it is written |
+//! | [`unix`] | Unix sockets, for every host that embeds wasmtime |
 //! | [`exported`] | components that export the library's interface, called instead of run |
 //! | [`peer`] | native peers that behave and misbehave by script |
 //!
@@ -47,6 +48,7 @@ pub mod peer;
 mod policy;
 mod running;
 mod state;
+pub mod unix;
 
 pub use component::{LoadError, Loaded, components_dir, load};
 pub use denial::{Denial, Denials};

@@ -6,11 +6,13 @@
 //! of what it allows. Name lookup is separate, in WASI as here: opening the whole network does not open it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::denial::Denial;
 use crate::pattern::{ListenRule, PeerRule, PolicyError};
+use crate::unix::{UnixCtx, UnixDenial, UnixPerms};
 
 /// The network that a guest may use; starts as [`Policy::loopback`].
 ///
@@ -28,6 +30,14 @@ pub struct Policy {
     peers: Vec<PeerRule>,
     listeners: Vec<ListenRule>,
     dns: bool,
+    unix: Vec<UnixRule>,
+}
+
+/// What Unix sockets may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum UnixRule {
+    Folder { guest: String, host: PathBuf, perms: UnixPerms },
+    Name { name: String, perms: UnixPerms },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +61,7 @@ impl Default for Policy {
 impl Policy {
     /// Connecting to and listening on 127.0.0.0/8 and ::1; nothing else, and no names.
     pub fn loopback() -> Self {
-        Policy { reach: Reach::Loopback, peers: Vec::new(), listeners: Vec::new(), dns: false }
+        Policy { reach: Reach::Loopback, peers: Vec::new(), listeners: Vec::new(), dns: false, unix: Vec::new() }
     }
 
     /// Nothing: creating a socket already fails. Rules added to it open what they name.
@@ -92,6 +102,37 @@ impl Policy {
     pub fn dns(mut self, allowed: bool) -> Self {
         self.dns = allowed;
         self
+    }
+
+    /// Allows Unix sockets below the folder `host`, which the guest knows as `guest`; neither `..` nor symbolic links lead out of it.
+    pub fn allow_unix(mut self, guest: &str, host: impl Into<PathBuf>, perms: UnixPerms) -> Self {
+        self.unix.push(UnixRule::Folder { guest: guest.into(), host: host.into(), perms });
+        self
+    }
+
+    /// Allows Unix sockets at a name in Linux' abstract namespace, or with a `*` at its end at every name that begins so.
+    pub fn allow_unix_abstract(mut self, name: &str, perms: UnixPerms) -> Self {
+        self.unix.push(UnixRule::Name { name: name.into(), perms });
+        self
+    }
+
+    /// The Unix sockets that this allows, with what is refused told to `on_denial`.
+    ///
+    /// # Errors
+    ///
+    /// If a folder cannot be opened; names it.
+    pub fn unix(&self, on_denial: impl Fn(UnixDenial) + Send + Sync + 'static) -> std::io::Result<UnixCtx> {
+        let mut ctx = UnixCtx::builder().on_denial(on_denial);
+        for rule in &self.unix {
+            ctx = match rule {
+                UnixRule::Folder { guest, host, perms } => ctx.dir_with(guest, host, *perms).map_err(|error| {
+                    let text = format!("cannot open the folder {}: {error}", host.display());
+                    std::io::Error::new(error.kind(), text)
+                })?,
+                UnixRule::Name { name, perms } => ctx.abstract_name(name, *perms),
+            };
+        }
+        Ok(ctx.build())
     }
 
     /// What forbids this use of this address; none if it is allowed.

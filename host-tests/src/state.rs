@@ -11,6 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::denial::Denials;
 use crate::names::Names;
 use crate::policy::Policy;
+use crate::unix::{UnixCtx, UnixCtxView, UnixSocket, UnixView};
 
 /// How many resources of the host a guest has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ use crate::policy::Policy;
 pub struct Resources {
     /// TCP sockets: listeners, connections and such as are neither yet.
     pub tcp_sockets: usize,
+    /// Unix sockets, the same.
+    pub unix_sockets: usize,
     /// Input streams, standard input among them.
     pub input_streams: usize,
     /// Output streams, standard output and error among them.
@@ -31,7 +34,7 @@ pub struct Resources {
 impl Resources {
     /// All of them together.
     pub fn total(&self) -> usize {
-        self.tcp_sockets + self.input_streams + self.output_streams + self.pollables + self.others
+        self.tcp_sockets + self.unix_sockets + self.input_streams + self.output_streams + self.pollables + self.others
     }
 
     pub(crate) fn count(table: &mut ResourceTable) -> Self {
@@ -41,6 +44,8 @@ impl Resources {
                 &mut resources.pollables
             } else if entry.is::<TcpSocket>() {
                 &mut resources.tcp_sockets
+            } else if entry.is::<UnixSocket>() {
+                &mut resources.unix_sockets
             } else if entry.is::<DynInputStream>() {
                 &mut resources.input_streams
             } else if entry.is::<DynOutputStream>() {
@@ -72,6 +77,7 @@ pub struct Snapshot {
 pub struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
+    pub(crate) unix: UnixCtx,
     pub(crate) policy: Arc<Policy>,
     pub(crate) denials: Denials,
     pub(crate) names: Names,
@@ -87,6 +93,12 @@ impl std::fmt::Debug for State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl UnixView for State {
+    fn unix(&mut self) -> UnixCtxView<'_> {
+        UnixCtxView { ctx: &self.unix, table: &mut self.table }
     }
 }
 

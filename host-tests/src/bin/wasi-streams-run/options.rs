@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser};
+use wasi_streams_host::unix::UnixPerms;
 use wasi_streams_host::{Policy, PolicyError};
 
 /// What the command line asks for.
@@ -67,6 +68,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Arg::Long("dns") => network.dns = true,
             Arg::Long("allow") => network.peers.push(text(parser.value()?)?),
             Arg::Long("allow-listen") => network.listeners.push(text(parser.value()?)?),
+            Arg::Long("unix") => network.unix.push(unix_folder(&text(parser.value()?)?)?),
+            Arg::Long("unix-abstract") => network.names.push(text(parser.value()?)?),
             Arg::Long("env") => environment.extend(variable(&text(parser.value()?)?)?),
             Arg::Long("dir") => folders.push(folder(&text(parser.value()?)?)),
             Arg::Long("timeout") => timeout = Some(duration(&text(parser.value()?)?)?),
@@ -94,6 +97,8 @@ struct Network {
     dns: bool,
     peers: Vec<String>,
     listeners: Vec<String>,
+    unix: Vec<(String, PathBuf)>,
+    names: Vec<String>,
 }
 
 impl Network {
@@ -115,6 +120,12 @@ impl Network {
         for listener in &self.listeners {
             policy = policy.allow_listen(listener)?;
         }
+        for (guest, host) in self.unix {
+            policy = policy.allow_unix(&guest, host, UnixPerms::ALL);
+        }
+        for name in &self.names {
+            policy = policy.allow_unix_abstract(name, UnixPerms::ALL);
+        }
         Ok(policy.dns(self.dns))
     }
 }
@@ -129,6 +140,14 @@ fn variable(text: &str) -> Result<Option<(String, String)>, Misuse> {
         Some(("", _)) => Err(Misuse(format!("--env {text}: the name is empty: give NAME or NAME=VALUE"))),
         Some((name, value)) => Ok(Some((name.into(), value.into()))),
         None => Ok(env::var(text).ok().map(|value| (text.into(), value))),
+    }
+}
+
+/// `GUEST_DIR=HOST_DIR`.
+fn unix_folder(text: &str) -> Result<(String, PathBuf), Misuse> {
+    match text.split_once('=') {
+        Some((guest, host)) if !guest.is_empty() && !host.is_empty() => Ok((guest.into(), host.into())),
+        _ => Err(Misuse(format!("--unix {text}: give GUEST_DIR=HOST_DIR, as in /run=/tmp/sockets"))),
     }
 }
 
@@ -171,6 +190,10 @@ Network:
       --net                   may connect and listen everywhere; does not include --dns
       --dns                   may look up every name
       --no-net                no sockets at all, loopback neither
+      --unix GUEST_DIR=HOST_DIR
+                              may connect to and listen on Unix sockets below the folder HOST_DIR, which it sees as
+                              GUEST_DIR; repeatable
+      --unix-abstract NAME    the same at a name in Linux' abstract namespace, at all that begin so with NAME*; repeatable
 
 Other:
       --env NAME[=VALUE]      sets an environment variable, to ours without VALUE; repeatable
