@@ -45,3 +45,5 @@ mod tls_starttls;
 mod tls_storm;
 mod tls_support;
 mod traps;
+mod unix;
+mod unix_policy;
