@@ -10,6 +10,8 @@
 mod connect;
 mod end;
 mod faults;
+#[cfg(feature = "unix")]
+mod files;
 mod handle;
 mod link;
 mod names;

@@ -1,43 +1,19 @@
-//! Unix sockets, as a host on Linux has them: files that outlive their listeners, abstract names that do not.
+//! Unix sockets: the state machine of the host.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use crate::UnixAddr;
 use crate::sys::types::{ErrorCode, Shutdown};
 
-use super::end::End;
+use super::files::connect;
 use super::handle::Handle;
 use super::link::{EndRef, NOWHERE};
-use super::peer::{ListenQueue, Listener, Peer};
 use super::socket::{Backlog, Operation, Result};
 use super::world::{self, Shared, World};
-use super::{InputStream, Network, OutputStream, Pollable};
-
-/// What is at paths and abstract names.
-#[derive(Default)]
-pub(super) struct Files {
-    entries: BTreeMap<UnixAddr, File>,
-    denied: BTreeSet<UnixAddr>,
-    /// The number of the newest file.
-    newest: u64,
-}
-
-struct File {
-    /// Tells a file from another that has taken its place.
-    number: u64,
-    kind: Kind,
-}
-
-enum Kind {
-    Guest(Weak<RefCell<Backlog>>),
-    Test(Weak<RefCell<ListenQueue>>),
-    /// A socket that does not listen, for now or any more.
-    Idle,
-    NoSocket,
-}
+use super::{InputStream, OutputStream, Pollable};
 
 /// The host's side of a socket.
 pub(super) struct Socket {
@@ -65,92 +41,11 @@ pub(crate) struct UnixSocket {
     socket: Rc<RefCell<Socket>>,
 }
 
-impl Files {
-    fn add(&mut self, address: UnixAddr, kind: Kind) -> u64 {
-        self.newest += 1;
-        self.entries.insert(address, File { number: self.newest, kind });
-        self.newest
-    }
-
-    /// Makes the file of a new socket, in place of one where nobody listens any more.
-    fn bind(&mut self, address: &UnixAddr) -> Result<u64> {
-        match self.entries.get(address) {
-            Some(file) if file.is_alive() => Err(ErrorCode::AddressInUse),
-            _ => Ok(self.add(address.clone(), Kind::Idle)),
-        }
-    }
-
-    /// The file that bind has made, unless another has taken its place.
-    fn own(&mut self, bound: &(UnixAddr, u64)) -> Option<&mut File> {
-        self.entries.get_mut(&bound.0).filter(|file| file.number == bound.1)
-    }
-
-    /// A socket is closed: its listener is gone, and its file if that is wanted.
-    fn close(&mut self, bound: &(UnixAddr, u64), remove: bool) {
-        let is_name = matches!(bound.0, UnixAddr::Abstract(_));
-        let Some(file) = self.own(bound) else { return };
-        file.kind = Kind::Idle;
-        if remove || is_name {
-            self.entries.remove(&bound.0);
-        }
-    }
-}
-
-impl File {
-    fn is_alive(&self) -> bool {
-        match &self.kind {
-            Kind::Guest(backlog) => backlog.strong_count() > 0,
-            Kind::Test(queue) => queue.strong_count() > 0,
-            Kind::Idle => false,
-            Kind::NoSocket => true,
-        }
-    }
-}
-
-/// Connects to whoever listens; the near end, whose it is, holds as much as is said, or as the system's sockets do.
-fn connect(world: &Shared, to: &UnixAddr, capacity: Option<usize>) -> Result<EndRef> {
-    enum Target {
-        Guest(Rc<RefCell<Backlog>>),
-        Test(Rc<RefCell<ListenQueue>>),
-    }
-    let (target, send, receive) = {
-        let world = world.borrow();
-        let target = match world.files.entries.get(to).map(|file| &file.kind) {
-            None if matches!(to, UnixAddr::Abstract(_)) => return Err(ErrorCode::ConnectionRefused),
-            None => return Err(ErrorCode::NotFound),
-            Some(Kind::NoSocket) => return Err(ErrorCode::NotAStreamSocket),
-            Some(Kind::Guest(backlog)) => backlog.upgrade().map(Target::Guest),
-            Some(Kind::Test(queue)) => queue.upgrade().map(Target::Test),
-            Some(Kind::Idle) => None,
-        };
-        (target.ok_or(ErrorCode::ConnectionRefused)?, world.send_buffer, world.receive_buffer)
-    };
-    let near = End::new(NOWHERE, NOWHERE, capacity.unwrap_or(send), capacity.unwrap_or(receive));
-    match target {
-        Target::Test(queue) => {
-            let (near, far) = EndRef::pair(world, [near, End::new(NOWHERE, NOWHERE, usize::MAX, usize::MAX)]);
-            ListenQueue::push(world, &queue, Peer::new(far));
-            Ok(near)
-        }
-        Target::Guest(backlog) => {
-            let (near, far) = EndRef::pair(world, [near, End::new(NOWHERE, NOWHERE, send, receive)]);
-            if backlog.borrow_mut().push(|| far) { Ok(near) } else { Err(ErrorCode::WouldBlock) }
-        }
-    }
-}
-
 /// What the socket's pollable says; none: ready because there is nothing to wait for.
 pub(super) fn is_ready(world: &Shared, socket: &Rc<RefCell<Socket>>) -> Option<bool> {
     let mut socket = socket.borrow_mut();
     match (&socket.state, socket.operation) {
-        (State::Connecting(to), Some(Operation::Connect)) => {
-            let world = world.borrow();
-            let full =
-                |backlog: &Weak<RefCell<Backlog>>| backlog.upgrade().is_some_and(|queue| queue.borrow().is_full());
-            let waits =
-                world.files.entries.get(to).is_some_and(|f| matches!(&f.kind, Kind::Guest(queue) if full(queue)));
-            Some(!waits)
-        }
+        (State::Connecting(to), Some(Operation::Connect)) => Some(!world.borrow().files.is_full(to)),
         (State::Listening(backlog), None) => {
             let waiting = !backlog.borrow().waiting.is_empty() || !world.borrow().accept_failures.is_empty();
             socket.seen = waiting;
@@ -197,7 +92,7 @@ impl UnixSocket {
             return Err(ErrorCode::InvalidState);
         }
         let files = &mut self.handle.world.borrow_mut().files;
-        check(files, address)?;
+        files.check(address)?;
         socket.bound = Some((address.clone(), files.bind(address)?));
         socket.operation = Some(Operation::Bind);
         Ok(())
@@ -213,7 +108,7 @@ impl UnixSocket {
         if !matches!(socket.state, State::Fresh) {
             return Err(ErrorCode::InvalidState);
         }
-        check(&self.handle.world.borrow().files, address)?;
+        self.handle.world.borrow().files.check(address)?;
         socket.state = State::Connecting(address.clone());
         socket.operation = Some(Operation::Connect);
         Ok(())
@@ -246,9 +141,7 @@ impl UnixSocket {
         let (State::Fresh, Some(bound)) = (&socket.state, &socket.bound) else { return Err(ErrorCode::InvalidState) };
         let backlog = Backlog { address: NOWHERE, waiting: VecDeque::new(), limit: socket.backlog };
         let backlog = Rc::new(RefCell::new(backlog));
-        if let Some(file) = self.handle.world.borrow_mut().files.own(bound) {
-            file.kind = Kind::Guest(Rc::downgrade(&backlog));
-        }
+        self.handle.world.borrow_mut().files.listen(bound, Rc::downgrade(&backlog));
         socket.state = State::Listening(backlog);
         socket.operation = Some(Operation::Listen);
         Ok(())
@@ -346,16 +239,6 @@ impl UnixSocket {
     }
 }
 
-fn check(files: &Files, address: &UnixAddr) -> Result<()> {
-    if files.denied.contains(address) {
-        return Err(ErrorCode::AccessDenied);
-    }
-    if address.clone().check().is_err() {
-        return Err(ErrorCode::InvalidArgument);
-    }
-    Ok(())
-}
-
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         let (state, bound, remove) = {
@@ -397,54 +280,5 @@ impl fmt::Debug for Socket {
 impl fmt::Debug for UnixSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.socket.borrow().fmt(f)
-    }
-}
-
-fn address(text: &str) -> UnixAddr {
-    match text.strip_prefix('\0') {
-        Some(name) => UnixAddr::Abstract(name.as_bytes().to_vec().into()),
-        None => UnixAddr::Path(text.into()),
-    }
-}
-
-/// Unix sockets; addresses are paths, or abstract names behind a null character.
-impl Network {
-    /// Listens at a path, which becomes a file. When the listener is dropped the file stays, and refuses connections.
-    #[must_use = "dropping the listener ends it"]
-    pub fn listen_unix(&self, path: &str) -> Listener {
-        let queue: Rc<RefCell<ListenQueue>> = Rc::default();
-        self.0.borrow_mut().files.add(address(path), Kind::Test(Rc::downgrade(&queue)));
-        Listener::new(NOWHERE, queue)
-    }
-
-    /// A client connects to the guest's listener at a path.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` without a file, `ConnectionRefused` if nobody listens there, `WouldBlock` if the backlog is full.
-    pub fn connect_unix(&self, path: &str) -> Result<Peer> {
-        let end = connect(&self.0, &address(path), Some(usize::MAX))?;
-        self.0.borrow_mut().progress();
-        Ok(Peer::new(end))
-    }
-
-    /// Puts a file at a path that is no socket.
-    pub fn put_file(&self, path: &str) {
-        self.0.borrow_mut().files.add(address(path), Kind::NoSocket);
-    }
-
-    /// Removes whatever is at a path.
-    pub fn remove_file(&self, path: &str) {
-        self.0.borrow_mut().files.entries.remove(&address(path));
-    }
-
-    /// Whether something is at a path.
-    pub fn has_file(&self, path: &str) -> bool {
-        self.0.borrow().files.entries.contains_key(&address(path))
-    }
-
-    /// The host permits neither listening at a path nor connecting to it.
-    pub fn deny_unix(&self, path: &str) {
-        self.0.borrow_mut().files.denied.insert(address(path));
     }
 }

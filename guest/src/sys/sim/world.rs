@@ -80,7 +80,7 @@ pub(super) struct World {
     next_port: u16,
     /// What is at paths and abstract names.
     #[cfg(feature = "unix")]
-    pub(super) files: super::unix::Files,
+    pub(super) files: super::files::Files,
     pub(super) links: Vec<Weak<RefCell<Ends>>>,
 
     pub(super) stdin: VecDeque<u8>,
