@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,9 +18,10 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use crate::capture::{Reader, capture};
 use crate::component::{components_dir, load_shared};
-use crate::denial::{Denial, Denials};
+use crate::enforce::Enforcement;
 use crate::engine::engine;
 use crate::instrument::linker;
+use crate::limits::Limits;
 use crate::names::Names;
 use crate::policy::Policy;
 use crate::running::{Ends, Outcome, Running};
@@ -38,8 +38,7 @@ pub struct Guest {
     stdio: Stdio,
     policy: Policy,
     names: Names,
-    deadline: Option<Duration>,
-    most_resources: Option<usize>,
+    limits: Limits,
 }
 
 /// Where a guest's standard input comes from and its output goes.
@@ -151,13 +150,19 @@ impl Guest {
 
     /// Chooses how long the guest may run; without a deadline it may run for ever.
     pub fn deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
-        self.deadline = deadline.into();
+        self.limits.deadline = deadline.into();
         self
     }
 
     /// Limits how many resources of the host the guest may have at once; creating more traps.
     pub fn max_resources(mut self, most: usize) -> Self {
-        self.most_resources = Some(most);
+        self.limits.resources = Some(most);
+        self
+    }
+
+    /// Sets all limits at once, the deadline among them.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -176,7 +181,7 @@ impl Guest {
     ///
     /// If the component cannot be loaded, wants imports that this host lacks, or a folder cannot be opened.
     pub async fn start(self) -> Result<Running> {
-        let (name, deadline) = (self.name.clone(), self.deadline);
+        let (name, deadline) = (self.name.clone(), self.limits.deadline);
         let (mut store, component, ends) = self.prepare().await?;
         let command = Command::instantiate_async(&mut store, &component, linker().map_err(anyhow::Error::from)?)
             .await
@@ -192,22 +197,19 @@ impl Guest {
         // The runner passes output through, and nobody looks at its numbers.
         let watched = self.stdio != Stdio::Inherited;
         let (sender, snapshots) = watch::channel(Default::default());
-        let denials = Denials::default();
-        let refused = denials.clone();
-        let unix = self.policy.unix(move |denial| refused.record(Denial::Unix(denial)))?;
+        let enforcement = Enforcement::new(self.policy).with_names(self.names).max_sockets(self.limits.sockets);
+        let denials = enforcement.denials().clone();
         let mut store = Store::new(
             engine(),
             State {
-                wasi: wasi(self.policy.clone(), denials.clone()),
+                wasi: wasi(&enforcement),
                 table: ResourceTable::new(),
-                unix,
-                policy: Arc::new(self.policy),
-                denials: denials.clone(),
-                names: self.names,
-                numbers: Numbers::new(watched.then_some(sender)),
+                unix: enforcement.unix()?,
+                enforcement,
+                numbers: Numbers::new(&self.limits, watched.then_some(sender)),
             },
         );
-        if let Some(most) = self.most_resources {
+        if let Some(most) = self.limits.resources {
             store.data_mut().table.set_max_capacity(most);
         }
         store.limiter(|state| &mut state.numbers);
@@ -224,10 +226,9 @@ impl Guest {
             environment: Vec::new(),
             folders: Vec::new(),
             stdio: Stdio::Captured(Vec::new()),
-            policy: Policy::default(),
+            policy: Policy::loopback(),
             names: Names::default(),
-            deadline: Some(DEADLINE),
-            most_resources: None,
+            limits: Limits::default().deadline(DEADLINE),
         }
     }
 
@@ -244,9 +245,7 @@ impl Guest {
 
     /// The guest's view of WASI, but for the network, and our ends of it.
     #[expect(clippy::type_complexity, reason = "four things that are made together and parted at once")]
-    fn context(
-        &self,
-    ) -> Result<(Option<DuplexStream>, Reader, Reader, impl FnOnce(Policy, Denials) -> WasiCtx + use<>)> {
+    fn context(&self) -> Result<(Option<DuplexStream>, Reader, Reader, impl FnOnce(&Enforcement) -> WasiCtx + use<>)> {
         let mut builder = WasiCtx::builder();
         builder.arg(&self.name).args(&self.arguments).envs(&self.environment);
         for (host, guest) in &self.folders {
@@ -271,15 +270,8 @@ impl Guest {
                 builder.inherit_stdio();
             }
         }
-        let network = move |policy: Policy, denials: Denials| {
-            // Whether a name may be looked up is asked in front of it.
-            builder.allow_tcp(policy.tcp()).allow_udp(policy.udp()).allow_ip_name_lookup(true);
-            builder.socket_addr_check(move |address, purpose| {
-                let refusal = policy.refusal(address, purpose);
-                let allowed = refusal.is_none();
-                refusal.into_iter().for_each(|denial| denials.record(denial));
-                Box::pin(std::future::ready(allowed))
-            });
+        let network = move |enforcement: &Enforcement| {
+            enforcement.configure(&mut builder);
             builder.build()
         };
         Ok((writer, stdout_reader, stderr_reader, network))

@@ -20,7 +20,8 @@
 //! |---|---|
 //! | `engine` | the process's one compiler and its clock for tight loops |
 //! | `component`, `cache` | from a file to machine code, compiled once per machine |
-//! | `policy`, `pattern`, `denial` | what network a guest may use, and what it was refused |
+//! | [`enforce`] | a policy in force, for every host that embeds wasmtime |
+//! | `policy`, `pattern`, `denial`, `limits` | what network a guest may use, and what it was refused |
 //! | `state`, `instrument` | what a store holds, and the counting in front of `wasi:io` |
 //! | `names` | names that only one guest can look up |
 //! | `guest`, `running` | building, watching and ending one run |
@@ -37,11 +38,13 @@ mod cache;
 mod capture;
 mod component;
 mod denial;
+pub mod enforce;
 mod engine;
 pub mod exported;
 mod fds;
 mod guest;
 mod instrument;
+mod limits;
 mod names;
 mod pattern;
 pub mod peer;
@@ -55,8 +58,9 @@ pub use denial::{Denial, Denials};
 pub use engine::engine;
 pub use fds::open_fds;
 pub use guest::{Guest, Stdio};
+pub use limits::Limits;
 pub use pattern::PolicyError;
-pub use policy::Policy;
+pub use policy::{Policy, Verdict};
 pub use running::{Outcome, Running, Status};
 pub use state::{Resources, Snapshot, State};
 pub use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;

@@ -1,20 +1,23 @@
 //! What network a guest may use.
 //!
-//! Closed unless opened, except for loopback, which is where tests and examples live. wasmtime asks about every
+//! Closed unless opened. wasmtime asks about every
 //! address in [several steps](SocketAddrUse): an outgoing connection is first a bind to no particular address, a
 //! listener is a bind and then a listen, and every accepted peer is asked about again. A rule here covers all steps
 //! of what it allows. Name lookup is separate, in WASI as here: opening the whole network does not open it.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::denial::Denial;
 use crate::pattern::{ListenRule, PeerRule, PolicyError};
-use crate::unix::{UnixCtx, UnixDenial, UnixPerms};
+use crate::unix::{UnixCtx, UnixCtxBuilder, UnixPerms};
 
-/// The network that a guest may use; starts as [`Policy::loopback`].
+/// The network that a guest may use: nothing, unless it is said.
 ///
 /// ```
 /// # fn main() -> Result<(), wasi_streams_host::PolicyError> {
@@ -24,13 +27,34 @@ use crate::unix::{UnixCtx, UnixDenial, UnixPerms};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     reach: Reach,
     peers: Vec<PeerRule>,
     listeners: Vec<ListenRule>,
     dns: bool,
     unix: Vec<UnixRule>,
+    hook: Option<Hook>,
+}
+
+/// What a [hook](Policy::hook) says of a use of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is allowed, whatever the rules say. Unix sockets that no rule allows stay forbidden: they have no place in the host.
+    Allow,
+    /// It is refused, whatever the rules say.
+    Deny,
+    /// The rules decide.
+    Rules,
+}
+
+#[derive(Clone)]
+struct Hook(Arc<dyn Fn(&Denial) -> Verdict + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 /// What Unix sockets may be used.
@@ -54,14 +78,21 @@ enum Reach {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy::loopback()
+        Policy::none()
     }
 }
 
 impl Policy {
     /// Connecting to and listening on 127.0.0.0/8 and ::1; nothing else, and no names.
     pub fn loopback() -> Self {
-        Policy { reach: Reach::Loopback, peers: Vec::new(), listeners: Vec::new(), dns: false, unix: Vec::new() }
+        Policy {
+            reach: Reach::Loopback,
+            peers: Vec::new(),
+            listeners: Vec::new(),
+            dns: false,
+            unix: Vec::new(),
+            hook: None,
+        }
     }
 
     /// Nothing: creating a socket already fails. Rules added to it open what they name.
@@ -116,44 +147,66 @@ impl Policy {
         self
     }
 
-    /// The Unix sockets that this allows, with what is refused told to `on_denial`.
+    /// Asks `hook` about every use of the network, before the rules. It is told what would be refused, as the log would name it: an
+    /// address, a name, a path. It must answer at once. TCP as such has to be allowed by some rule.
+    pub fn hook(mut self, hook: impl Fn(&Denial) -> Verdict + Send + Sync + 'static) -> Self {
+        self.hook = Some(Hook(Arc::new(hook)));
+        self
+    }
+
+    /// The Unix sockets that this allows.
     ///
     /// # Errors
     ///
     /// If a folder cannot be opened; names it.
-    pub fn unix(&self, on_denial: impl Fn(UnixDenial) + Send + Sync + 'static) -> std::io::Result<UnixCtx> {
-        let mut ctx = UnixCtx::builder().on_denial(on_denial);
+    pub fn unix(&self) -> io::Result<UnixCtxBuilder> {
+        let mut ctx = UnixCtx::builder();
         for rule in &self.unix {
             ctx = match rule {
                 UnixRule::Folder { guest, host, perms } => ctx.dir_with(guest, host, *perms).map_err(|error| {
-                    let text = format!("cannot open the folder {}: {error}", host.display());
-                    std::io::Error::new(error.kind(), text)
+                    io::Error::new(error.kind(), format!("cannot open the folder {}: {error}", host.display()))
                 })?,
                 UnixRule::Name { name, perms } => ctx.abstract_name(name, *perms),
             };
         }
-        Ok(ctx.build())
+        if let Some(Hook(hook)) = self.hook.clone() {
+            ctx = ctx.refuse_if(move |denial| hook(&Denial::Unix(denial.clone())) == Verdict::Deny);
+        }
+        Ok(ctx)
+    }
+
+    /// What is refused, by the hook or else by the rules.
+    fn judge(&self, denial: Denial, allowed: bool) -> Option<Denial> {
+        let verdict = self.hook.as_ref().map_or(Verdict::Rules, |Hook(hook)| hook(&denial));
+        let allowed = match verdict {
+            Verdict::Allow => true,
+            Verdict::Deny => false,
+            Verdict::Rules => allowed,
+        };
+        (!allowed).then_some(denial)
     }
 
     /// What forbids this use of this address; none if it is allowed.
     pub fn refusal(&self, address: SocketAddr, purpose: SocketAddrUse) -> Option<Denial> {
-        if self.allows(address, purpose) {
+        // The first step of connecting is no use of an address yet.
+        if matches!(purpose, SocketAddrUse::TcpBind) && is_nowhere(address) && self.tcp() {
             return None;
         }
-        Some(match purpose {
+        let denial = match purpose {
             SocketAddrUse::TcpConnect => Denial::Connect(address),
             SocketAddrUse::TcpBind => Denial::Bind(address),
             // Only a socket bound to port 0 of all interfaces comes this far; the system's choice of port is no rule.
             SocketAddrUse::TcpListen => Denial::Listen(SocketAddr::new(address.ip(), 0)),
             SocketAddrUse::TcpAccept => Denial::Accept(address),
             SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Denial::Udp(address),
-        })
+        };
+        self.judge(denial, self.allows(address, purpose))
     }
 
     /// What forbids looking up this name; none if it is allowed.
     pub fn lookup_refusal(&self, name: &str) -> Option<Denial> {
         let allowed = self.dns || self.peers.iter().any(|rule| rule.names(name));
-        (!allowed).then(|| Denial::Lookup(name.into()))
+        self.judge(Denial::Lookup(name.into()), allowed)
     }
 
     pub(crate) fn tcp(&self) -> bool {
@@ -180,12 +233,14 @@ impl Policy {
         let may_listen = || self.listeners.iter().any(|rule| rule.matches(address));
         match purpose {
             SocketAddrUse::TcpConnect => loopback || self.peers.iter().any(|rule| rule.matches(address)),
-            // The first step of connecting: no address yet, and no harm.
-            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => true,
             SocketAddrUse::TcpBind | SocketAddrUse::TcpListen => loopback || may_listen(),
             // Which listener accepts is not said. One on loopback has no other peers; on others all are welcome.
             SocketAddrUse::TcpAccept => loopback || !self.listeners.is_empty(),
             SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => false,
         }
     }
+}
+
+fn is_nowhere(address: SocketAddr) -> bool {
+    address.ip().is_unspecified() && address.port() == 0
 }

@@ -1,16 +1,13 @@
 //! What a store holds for one guest: its view of WASI, and the numbers that tests look at.
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, TcpSocket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::denial::Denials;
-use crate::names::Names;
-use crate::policy::Policy;
+use crate::enforce::{Enforcement, PolicyView};
+use crate::limits::Limits;
 use crate::unix::{UnixCtx, UnixCtxView, UnixSocket, UnixView};
 
 /// How many resources of the host a guest has.
@@ -78,21 +75,25 @@ pub struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     pub(crate) unix: UnixCtx,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) denials: Denials,
-    pub(crate) names: Names,
+    pub(crate) enforcement: Enforcement,
     pub(crate) numbers: Numbers,
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("State").field("enforcement", &self.enforcement).finish_non_exhaustive()
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl PolicyView for State {
+    fn policy(&mut self) -> (&mut Enforcement, WasiCtxView<'_>) {
+        (&mut self.enforcement, WasiCtxView { ctx: &mut self.wasi, table: &mut self.table })
     }
 }
 
@@ -105,13 +106,14 @@ impl UnixView for State {
 /// The counting side of [`Snapshot`].
 pub(crate) struct Numbers {
     current: Snapshot,
+    most_memory: Option<usize>,
     /// None if nobody looks: counting takes time in proportion to the number of resources.
     published: Option<watch::Sender<Snapshot>>,
 }
 
 impl Numbers {
-    pub(crate) fn new(published: Option<watch::Sender<Snapshot>>) -> Self {
-        Numbers { current: Snapshot::default(), published }
+    pub(crate) fn new(limits: &Limits, published: Option<watch::Sender<Snapshot>>) -> Self {
+        Numbers { current: Snapshot::default(), most_memory: limits.memory_bytes, published }
     }
 
     pub(crate) fn polling(&mut self, pollables: usize, table: &mut ResourceTable) {
@@ -130,7 +132,11 @@ impl Numbers {
 
 impl ResourceLimiter for Numbers {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.current.memory_bytes += desired - current;
+        let all = self.current.memory_bytes + (desired - current);
+        if self.most_memory.is_some_and(|most| all > most) {
+            return Ok(false);
+        }
+        self.current.memory_bytes = all;
         Ok(true)
     }
 

@@ -273,14 +273,13 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// Starts the server on its listeners.
-async fn launch<H: Handler<K>, K: 'static>(
+/// Makes the server of these listeners.
+fn launch<H: Handler<K>, K: 'static>(
     handler: H,
     listeners: Vec<Listener>,
     accepting: Accepting,
     backlog: u32,
-    start_serving: bool,
-) -> Result<Server> {
+) -> Server {
     let handler = Rc::new(handler);
     let shared = Rc::new(Shared {
         phase: Cell::new(Phase::Bound),
@@ -297,11 +296,7 @@ async fn launch<H: Handler<K>, K: 'static>(
         forever: Cell::new(false),
         backlog,
     });
-    let server = Server { shared };
-    if start_serving {
-        server.start_serving().await?;
-    }
-    Ok(server)
+    Server { shared }
 }
 
 impl Shared {

@@ -213,7 +213,11 @@ impl<H: Handler<K>, K: 'static> StartServer<H, K> {
             listener.configure(self.backlog, keep_alive)?;
         }
         let listeners = listeners.into_iter().map(Listener::Tcp).collect();
-        launch(self.handler, listeners, accepting, self.backlog, self.start_serving).await
+        let server = launch(self.handler, listeners, accepting, self.backlog);
+        if self.start_serving {
+            server.start_serving().await?;
+        }
+        Ok(server)
     }
 
     fn check_options(&self) -> Result<()> {

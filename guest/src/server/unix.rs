@@ -156,7 +156,11 @@ impl<H: Handler<K>, K: 'static> StartUnixServer<H, K> {
             (Some(address), None) => UnixListener::bind(address).await?,
         };
         listener.configure(self.backlog, self.cleanup_socket)?;
-        launch(self.handler, vec![Listener::Unix(listener)], accepting, self.backlog, self.start_serving).await
+        let server = launch(self.handler, vec![Listener::Unix(listener)], accepting, self.backlog);
+        if self.start_serving {
+            server.start_serving().await?;
+        }
+        Ok(server)
     }
 }
 

@@ -66,10 +66,13 @@ pub struct UnixCtx(Arc<Inner>);
 struct Inner {
     folders: Vec<Grant>,
     names: Vec<Name>,
+    refuse_if: Option<Judge>,
     on_denial: Option<Box<dyn Fn(UnixDenial) + Send + Sync>>,
     most_sockets: Option<usize>,
     sockets: AtomicUsize,
 }
+
+type Judge = Box<dyn Fn(&UnixDenial) -> bool + Send + Sync>;
 
 struct Grant {
     /// The parts of the component's path.
@@ -120,6 +123,12 @@ impl UnixCtxBuilder {
         self
     }
 
+    /// Refuses, of what is granted, that for which `judge` says so. It must answer at once.
+    pub fn refuse_if(mut self, judge: impl Fn(&UnixDenial) -> bool + Send + Sync + 'static) -> Self {
+        self.0.refuse_if = Some(Box::new(judge));
+        self
+    }
+
     /// Calls this with everything that is refused.
     pub fn on_denial(mut self, call: impl Fn(UnixDenial) + Send + Sync + 'static) -> Self {
         self.0.on_denial = Some(Box::new(call));
@@ -161,7 +170,8 @@ impl UnixCtx {
             Address::Path(path) => self.below(path, purpose),
             Address::AbstractName(name) => self.at_name(name, purpose),
         };
-        place.ok_or_else(|| self.deny(purpose, address, false))
+        let judged = |_: &Place| self.0.refuse_if.as_ref().is_none_or(|judge| !judge(&denial(purpose, address, false)));
+        place.filter(judged).ok_or_else(|| self.deny(purpose, address, false))
     }
 
     fn below(&self, path: &str, purpose: UnixUse) -> Option<Place> {
@@ -184,13 +194,8 @@ impl UnixCtx {
 
     /// Tells whoever wants to know that something is refused.
     pub(super) fn deny(&self, purpose: UnixUse, address: &Address, escapes: bool) -> ErrorCode {
-        let address = match address {
-            Address::Unnamed => String::new(),
-            Address::Path(path) => path.clone(),
-            Address::AbstractName(name) => format!("b'\\x00{}'", name.escape_ascii()),
-        };
         if let Some(call) = &self.0.on_denial {
-            call(UnixDenial { purpose, address, escapes });
+            call(denial(purpose, address, escapes));
         }
         ErrorCode::AccessDenied
     }
@@ -221,6 +226,15 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.0.0.sockets.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn denial(purpose: UnixUse, address: &Address, escapes: bool) -> UnixDenial {
+    let address = match address {
+        Address::Unnamed => String::new(),
+        Address::Path(path) => path.clone(),
+        Address::AbstractName(name) => format!("b'\\x00{}'", name.escape_ascii()),
+    };
+    UnixDenial { purpose, address, escapes }
 }
 
 /// The parts of a path; `..` is one, for the kernel to judge.

@@ -52,6 +52,8 @@ mod pending;
 mod socket;
 mod stream;
 
+pub(crate) use pending::poll_once;
+
 pub use ctx::{UnixCtx, UnixCtxBuilder, UnixDenial, UnixPerms, UnixUse};
 pub use host::{UnixCtxView, UnixError, UnixView, add_to_linker};
 pub use socket::UnixSocket;

@@ -48,7 +48,7 @@ impl<T: Send + 'static> Pending<T> {
 }
 
 /// Looks once whether something is ready, outside the budget of the guest's task: with that spent, nothing would ever be.
-pub(super) fn poll_once(poll: impl FnMut(&mut Context<'_>) -> Poll<()>) -> bool {
+pub(crate) fn poll_once(poll: impl FnMut(&mut Context<'_>) -> Poll<()>) -> bool {
     let look = std::pin::pin!(tokio::task::unconstrained(poll_fn(poll)));
     look.poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod churn;
 mod compose_many;
 mod denials;
+mod embedding;
 mod examples;
 mod examples_tls;
 mod export_bad_input;

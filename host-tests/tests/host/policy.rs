@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use wasi_streams_host::{Denial, Policy};
+use wasi_streams_host::{Denial, Policy, PolicyError, Verdict};
 use wasmtime_wasi::sockets::SocketAddrUse::{self, TcpAccept, TcpBind, TcpConnect, TcpListen, UdpSend};
 
 #[test]
 fn loopback_is_open_in_both_directions_and_nothing_else_is() {
-    let policy = Policy::default();
+    let policy = Policy::loopback();
     for address in ["127.0.0.1:80", "127.9.9.9:1", "[::1]:80"] {
         for purpose in [TcpBind, TcpListen, TcpAccept, TcpConnect] {
             assert!(allows(&policy, address, purpose), "{address} {purpose:?}");
@@ -23,7 +23,7 @@ fn loopback_is_open_in_both_directions_and_nothing_else_is() {
 
 #[test]
 fn a_bind_to_no_address_is_the_first_step_of_connecting_and_no_listener() {
-    let policy = Policy::default();
+    let policy = Policy::loopback();
     for address in ["0.0.0.0:0", "[::]:0"] {
         assert!(allows(&policy, address, TcpBind));
     }
@@ -149,6 +149,142 @@ fn a_rule_that_means_nothing_is_refused_with_an_example() {
         let error = Policy::none().allow_listen(text).unwrap_err().to_string();
         assert!(error.contains(&format!("{text:?}")) && error.contains("IP:PORT"), "{error}");
     }
+}
+
+/// Policies by what they are made of, as words: `loopback`, `everything`, `dns`, `HOST…` to connect to, `=IP:PORT` to listen on.
+fn made_of(words: &str) -> Result<Policy, PolicyError> {
+    words.split_whitespace().try_fold(Policy::default(), |policy, word| {
+        Ok(match word {
+            "loopback" => Policy::loopback(),
+            "everything" => Policy::everything(),
+            "dns" => policy.dns(true),
+            listen if listen.starts_with('=') => policy.allow_listen(&listen[1..])?,
+            host => policy.allow(host)?,
+        })
+    })
+}
+
+/// What is allowed, and right beside it what is not.
+const CASES: &[(&str, &str, &str, bool)] = &[
+    // Nothing by default.
+    ("", "connect", "127.0.0.1:80", false),
+    ("", "connect", "[::1]:80", false),
+    ("", "bind", "127.0.0.1:0", false),
+    ("", "bind", "0.0.0.0:0", false),
+    ("", "listen", "127.0.0.1:80", false),
+    ("", "udp", "127.0.0.1:53", false),
+    ("", "lookup", "localhost", false),
+    ("", "lookup", "127.0.0.1", false),
+    // Loopback, and what looks like it.
+    ("loopback", "connect", "127.0.0.1:1", true),
+    ("loopback", "connect", "127.255.255.254:65535", true),
+    ("loopback", "connect", "126.255.255.255:80", false),
+    ("loopback", "connect", "128.0.0.1:80", false),
+    ("loopback", "connect", "0.0.0.0:80", false),
+    ("loopback", "connect", "[::]:80", false),
+    ("loopback", "connect", "[::1]:80", true),
+    ("loopback", "connect", "[::2]:80", false),
+    ("loopback", "connect", "[::ffff:127.0.0.1]:80", true),
+    ("loopback", "connect", "[::ffff:10.0.0.1]:80", false),
+    ("loopback", "connect", "[fe80::1]:80", false),
+    ("loopback", "connect", "169.254.169.254:80", false),
+    ("loopback", "bind", "127.0.0.1:0", true),
+    ("loopback", "bind", "0.0.0.0:0", true),
+    ("loopback", "listen", "0.0.0.0:40000", false),
+    ("loopback", "listen", "[::1]:80", true),
+    ("loopback", "accept", "127.0.0.1:40000", true),
+    ("loopback", "accept", "10.0.0.1:40000", false),
+    ("loopback", "udp", "127.0.0.1:53", false),
+    ("loopback", "lookup", "localhost", false),
+    // Networks: their edges, and their ports.
+    ("10.1.0.0/16", "connect", "10.1.0.0:80", true),
+    ("10.1.0.0/16", "connect", "10.1.255.255:80", true),
+    ("10.1.0.0/16", "connect", "10.0.255.255:80", false),
+    ("10.1.0.0/16", "connect", "10.2.0.0:80", false),
+    ("10.1.2.3/16", "connect", "10.1.9.9:80", true),
+    ("10.1.2.3/32", "connect", "10.1.2.3:80", true),
+    ("10.1.2.3/32", "connect", "10.1.2.2:80", false),
+    ("10.1.0.0/16:443", "connect", "10.1.0.1:443", true),
+    ("10.1.0.0/16:443", "connect", "10.1.0.1:444", false),
+    ("10.1.0.0/16", "connect", "127.0.0.1:80", false),
+    ("10.1.0.0/16", "bind", "0.0.0.0:0", true),
+    ("10.1.0.0/16", "bind", "10.1.0.1:80", false),
+    ("10.1.0.0/16", "lookup", "10.1.0.1", false),
+    ("0.0.0.0/0", "connect", "203.0.113.9:80", true),
+    ("0.0.0.0/0", "connect", "[2001:db8::1]:80", false),
+    ("::/0", "connect", "[2001:db8::1]:80", true),
+    ("::/0", "connect", "203.0.113.9:80", false),
+    ("2001:db8::/33", "connect", "[2001:db8:7fff::]:80", true),
+    ("2001:db8::/33", "connect", "[2001:db8:8000::]:80", false),
+    ("10.0.0.1:80 10.0.0.2:81", "connect", "10.0.0.2:81", true),
+    ("10.0.0.1:80 10.0.0.2:81", "connect", "10.0.0.1:81", false),
+    ("loopback 10.0.0.1:80", "connect", "127.0.0.1:9", true),
+    // Names: the one, whatever its case, and neither those above nor those below.
+    ("localhost", "lookup", "LocalHost", true),
+    ("localhost", "lookup", "a.localhost", false),
+    ("localhost", "lookup", "localhost.", false),
+    ("localhost", "lookup", "host", false),
+    ("localhost:80", "connect", "127.0.0.1:81", false),
+    ("dns", "lookup", "example.org", true),
+    ("dns", "connect", "10.0.0.1:80", false),
+    ("everything", "lookup", "example.org", false),
+    ("everything dns", "lookup", "example.org", true),
+    ("everything", "connect", "169.254.169.254:80", true),
+    ("everything", "udp", "10.0.0.1:53", true),
+    // Listening.
+    ("=127.0.0.1:80", "listen", "127.0.0.1:80", true),
+    ("=127.0.0.1:80", "bind", "127.0.0.1:81", false),
+    ("=127.0.0.1:80", "bind", "127.0.0.2:80", false),
+    ("=127.0.0.1:80", "connect", "127.0.0.1:80", false),
+    ("=0.0.0.0:80", "bind", "0.0.0.0:80", true),
+    ("=0.0.0.0:80", "bind", "[::]:80", false),
+    ("=127.0.0.1:80", "accept", "203.0.113.9:50000", true),
+    ("10.0.0.1", "accept", "10.0.0.1:50000", false),
+];
+
+#[test]
+fn each_policy_allows_what_it_says_and_nothing_beside_it() {
+    for (words, what, target, allowed) in CASES {
+        let policy = made_of(words).unwrap();
+        let denial = asked(&policy, what, target);
+        assert_eq!(denial.is_none(), *allowed, "{words:?}: {what} {target}: {denial:?}");
+    }
+}
+
+/// What refuses this use, in words.
+fn asked(policy: &Policy, what: &str, target: &str) -> Option<Denial> {
+    let purpose = match what {
+        "lookup" => return policy.lookup_refusal(target),
+        "connect" => TcpConnect,
+        "bind" => TcpBind,
+        "listen" => TcpListen,
+        "accept" => TcpAccept,
+        "udp" => UdpSend,
+        other => panic!("{other}"),
+    };
+    refusal(policy, target, purpose)
+}
+
+#[test]
+fn a_hook_is_asked_first_and_may_leave_it_to_the_rules() {
+    let hooked = |verdict| Policy::loopback().hook(move |_| verdict);
+    for (verdict, inside, outside) in
+        [(Verdict::Rules, true, false), (Verdict::Allow, true, true), (Verdict::Deny, false, false)]
+    {
+        let policy = hooked(verdict);
+        assert_eq!(allows(&policy, "127.0.0.1:80", TcpConnect), inside, "{verdict:?}");
+        assert_eq!(allows(&policy, "10.0.0.1:80", TcpConnect), outside, "{verdict:?}");
+        assert_eq!(policy.lookup_refusal("example.org").is_none(), outside, "{verdict:?}");
+        assert!(allows(&policy, "0.0.0.0:0", TcpBind), "the first step of connecting: {verdict:?}");
+    }
+    // It is told what the log would say, and can go by it.
+    let only_even = Policy::loopback().hook(|denial| match denial {
+        Denial::Connect(peer) if peer.port() % 2 == 1 => Verdict::Deny,
+        Denial::Lookup(name) if name.ends_with(".test") => Verdict::Allow,
+        _ => Verdict::Rules,
+    });
+    assert!(allows(&only_even, "127.0.0.1:80", TcpConnect) && !allows(&only_even, "127.0.0.1:81", TcpConnect));
+    assert!(only_even.lookup_refusal("a.test").is_none() && only_even.lookup_refusal("a.org").is_some());
 }
 
 fn refusal(policy: &Policy, address: &str, purpose: SocketAddrUse) -> Option<Denial> {

@@ -1,0 +1,226 @@
+//! A policy in force: what stands in front of wasmtime's sockets in a linker, for every program that embeds wasmtime.
+//!
+//! `wasi:sockets/ip-name-lookup` asks the policy about each name, `wasi:sockets/tcp-create-socket` notes that there is no TCP, and both it
+//! and `accept` keep to the limit of sockets; addresses are checked where wasmtime asks about them. A refused lookup fails just as
+//! wasmtime makes it fail.
+
+use std::io;
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime::{Result, StoreContextMut};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup as names;
+use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket as creation;
+use wasmtime_wasi::p2::{self, DynInputStream, DynOutputStream, DynPollable, Pollable, SocketError, TcpSocket};
+use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
+use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::denial::{Denial, Denials};
+use crate::names::Names;
+use crate::policy::Policy;
+use crate::unix::{UnixCtx, poll_once};
+
+/// A [`Policy`] in force for one component, with the log of what it refuses.
+#[derive(Debug)]
+pub struct Enforcement {
+    policy: Arc<Policy>,
+    denials: Denials,
+    names: Names,
+    most_sockets: Option<usize>,
+}
+
+impl Enforcement {
+    /// Puts a policy in force.
+    pub fn new(policy: Policy) -> Self {
+        let (denials, names) = (Denials::default(), Names::default());
+        Enforcement { policy: Arc::new(policy), denials, names, most_sockets: None }
+    }
+
+    /// Limits how many TCP sockets there are at once, listeners and connections together, and how many Unix sockets: not limited by
+    /// default. Beyond that, connecting fails with "too many open files", and connections wait to be accepted.
+    pub fn max_sockets(mut self, most: impl Into<Option<usize>>) -> Self {
+        self.most_sockets = most.into();
+        self
+    }
+
+    pub(crate) fn with_names(mut self, names: Names) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// The log; clones are the same.
+    pub fn denials(&self) -> &Denials {
+        &self.denials
+    }
+
+    /// Tells wasmtime's sockets what is allowed.
+    pub fn configure(&self, builder: &mut WasiCtxBuilder) {
+        let (policy, denials) = (Arc::clone(&self.policy), self.denials.clone());
+        // Whether a name may be looked up is asked in front of it.
+        builder.allow_tcp(policy.tcp()).allow_udp(policy.udp()).allow_ip_name_lookup(true);
+        builder.socket_addr_check(move |address, purpose| {
+            let refusal = policy.refusal(address, purpose);
+            let allowed = refusal.is_none();
+            refusal.into_iter().for_each(|denial| denials.record(denial));
+            Box::pin(std::future::ready(allowed))
+        });
+    }
+
+    /// The Unix sockets that are allowed.
+    ///
+    /// # Errors
+    ///
+    /// If a folder cannot be opened; names it.
+    pub fn unix(&self) -> io::Result<UnixCtx> {
+        let denials = self.denials.clone();
+        let mut ctx = self.policy.unix()?.on_denial(move |denial| denials.record(Denial::Unix(denial)));
+        if let Some(most) = self.most_sockets {
+            ctx = ctx.max_sockets(most);
+        }
+        Ok(ctx.build())
+    }
+}
+
+/// Implemented by the state of a store, so that [`add_to_linker`] finds what it needs.
+pub trait PolicyView: WasiView {
+    /// Gives the policy in force, and wasmtime's own view.
+    fn policy(&mut self) -> (&mut Enforcement, WasiCtxView<'_>);
+}
+
+/// Puts the policy in front of wasmtime's sockets, which [`wasmtime_wasi::p2::add_to_linker_async`] has added before. Shadowing stays
+/// allowed in this linker.
+///
+/// # Errors
+///
+/// If the linker has no sockets.
+pub fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<()> {
+    linker.allow_shadowing(true);
+    names::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
+    creation::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
+    linker.instance(TCP)?.func_wrap(
+        "[method]tcp-socket.accept",
+        |mut store: StoreContextMut<'_, T>, (listener,): (Resource<TcpSocket>,)| {
+            Ok((sockets(store.data_mut()).accept(listener)?,))
+        },
+    )
+}
+
+/// As wasmtime calls it; components of every version 0.2 find it.
+const TCP: &str = "wasi:sockets/tcp@0.2.12";
+
+struct Checked;
+
+impl HasData for Checked {
+    type Data<'a> = Sockets<'a>;
+}
+
+struct Sockets<'a> {
+    sockets: WasiSocketsCtxView<'a>,
+    enforcement: &'a mut Enforcement,
+}
+
+fn sockets<T: PolicyView>(state: &mut T) -> Sockets<'_> {
+    let (enforcement, WasiCtxView { ctx, table }) = state.policy();
+    Sockets { sockets: WasiSocketsCtxView { ctx: ctx.sockets(), table }, enforcement }
+}
+
+impl Sockets<'_> {
+    /// Whether there are as many TCP sockets as there may be.
+    fn is_full(&mut self) -> bool {
+        let Some(most) = self.enforcement.most_sockets else { return false };
+        self.sockets.table.iter_mut().filter(|entry| entry.is::<TcpSocket>()).count() >= most
+    }
+
+    /// Whether a connection waits at this listener.
+    fn has_next(&mut self, listener: &Resource<TcpSocket>) -> bool {
+        let Ok(listener) = self.sockets.table.get_mut(listener) else { return false };
+        let mut ready = Pollable::ready(listener);
+        poll_once(|cx| ready.as_mut().poll(cx))
+    }
+
+    fn accept(&mut self, listener: Resource<TcpSocket>) -> Result<Result<Accepted, network::ErrorCode>> {
+        if self.is_full() {
+            // It stays in the queue; and where there is none, waiting for one makes sense.
+            let code = if self.has_next(&listener) { ErrorCode::NewSocketLimit } else { ErrorCode::WouldBlock };
+            return Ok(Err(code));
+        }
+        match HostTcpSocket::accept(&mut self.sockets, listener) {
+            Ok(accepted) => Ok(Ok(accepted)),
+            Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
+        }
+    }
+}
+
+type Accepted = (Resource<TcpSocket>, Resource<DynInputStream>, Resource<DynOutputStream>);
+
+impl creation::Host for Sockets<'_> {
+    fn create_tcp_socket(&mut self, family: IpAddressFamily) -> Result<Resource<TcpSocket>, SocketError> {
+        if !self.enforcement.policy.tcp() {
+            self.enforcement.denials.record(Denial::Tcp);
+        } else if self.is_full() {
+            return Err(ErrorCode::NewSocketLimit.into());
+        }
+        self.sockets.create_tcp_socket(family)
+    }
+}
+
+impl names::Host for Sockets<'_> {
+    fn resolve_addresses(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
+        let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
+            if !self.enforcement.names.knows(&name) {
+                return self.sockets.resolve_addresses(network, name);
+            }
+            // An address is a lookup that is done at once.
+            let lookup = self.sockets.resolve_addresses(network, "127.0.0.1".into())?;
+            self.enforcement.names.answer(&lookup, &name);
+            return Ok(lookup);
+        };
+        self.enforcement.denials.record(denial);
+        // Asks a context that allows no names, so that the error is wasmtime's.
+        let mut closed = WasiSocketsCtx::default();
+        WasiSocketsCtxView { ctx: &mut closed, table: self.sockets.table }.resolve_addresses(network, name)
+    }
+}
+
+impl network::Host for Sockets<'_> {
+    fn convert_error_code(&mut self, error: SocketError) -> Result<network::ErrorCode> {
+        self.sockets.convert_error_code(error)
+    }
+
+    fn network_error_code(&mut self, error: Resource<p2::IoError>) -> Result<Option<network::ErrorCode>> {
+        self.sockets.network_error_code(error)
+    }
+}
+
+impl network::HostNetwork for Sockets<'_> {
+    fn drop(&mut self, network: Resource<Network>) -> Result<()> {
+        network::HostNetwork::drop(&mut self.sockets, network)
+    }
+}
+
+impl names::HostResolveAddressStream for Sockets<'_> {
+    fn resolve_next_address(
+        &mut self,
+        stream: Resource<names::ResolveAddressStream>,
+    ) -> Result<Option<IpAddress>, SocketError> {
+        match self.enforcement.names.next(&stream) {
+            Some(answer) => Ok(answer?.map(IpAddress::from)),
+            None => self.sockets.resolve_next_address(stream),
+        }
+    }
+
+    fn subscribe(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<Resource<DynPollable>> {
+        names::HostResolveAddressStream::subscribe(&mut self.sockets, stream)
+    }
+
+    fn drop(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<()> {
+        self.enforcement.names.forget(&stream);
+        names::HostResolveAddressStream::drop(&mut self.sockets, stream)
+    }
+}

@@ -1,0 +1,152 @@
+//! The host library in a program of its own: a store, a linker and a policy, with nothing of the harness; and the limits of a guest.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tokio::net::UnixListener;
+use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
+use wasi_streams_host::unix::{self, UnixCtx, UnixCtxView, UnixPerms, UnixView};
+use wasi_streams_host::{
+    Denial, Guest, Limits, Policy, Status, Verdict, block_on, components_dir, engine, load, peer::Peer,
+};
+use wasmtime::Store;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::p2::bindings::Command;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::support::Folder;
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    unix: UnixCtx,
+    enforcement: Enforcement,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl UnixView for State {
+    fn unix(&mut self) -> UnixCtxView<'_> {
+        UnixCtxView { ctx: &self.unix, table: &mut self.table }
+    }
+}
+
+impl PolicyView for State {
+    fn policy(&mut self) -> (&mut Enforcement, WasiCtxView<'_>) {
+        (&mut self.enforcement, WasiCtxView { ctx: &mut self.wasi, table: &mut self.table })
+    }
+}
+
+/// Runs a component as an embedder does; gives its output and what it was refused.
+async fn embed(name: &str, arguments: &[&str], policy: Policy) -> Result<(String, Vec<Denial>)> {
+    let component = load(&components_dir().join(format!("{name}.wasm")), || {})?.component;
+    let mut linker = Linker::<State>::new(engine());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    enforce::add_to_linker(&mut linker)?;
+    unix::add_to_linker(&mut linker)?;
+
+    let enforcement = Enforcement::new(policy);
+    let (denials, output) = (enforcement.denials().clone(), MemoryOutputPipe::new(64 * 1024));
+    let mut builder = WasiCtx::builder();
+    builder.arg(name).args(arguments).stdout(output.clone()).stderr(output.clone());
+    enforcement.configure(&mut builder);
+    let unix = enforcement.unix()?;
+    let state = State { wasi: builder.build(), table: ResourceTable::new(), unix, enforcement };
+    let mut store = Store::new(engine(), state);
+    store.set_epoch_deadline(u64::MAX / 2);
+    let command = Command::instantiate_async(&mut store, &component, &linker).await?;
+    let _ = command.wasi_cli_run().call_run(&mut store).await;
+    Ok((String::from_utf8(output.contents().to_vec())?, denials.list()))
+}
+
+#[test]
+fn an_embedder_s_own_store_runs_components_under_a_policy() -> Result<()> {
+    block_on(async {
+        let folder = Folder::new();
+        let _listener = UnixListener::bind(folder.path().join("sock"))?;
+        let policy = || Policy::loopback().allow_unix("/run", folder.path(), UnixPerms::CONNECT);
+        let tries = ["try", "connect", "/run/sock", "listen", "/run/new", "connect", "/run/../x"];
+        let (told, denials) = embed("unix", &tries, policy()).await?;
+        let kinds: Vec<&str> = told.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(kinds, ["ok", "PermissionDenied", "PermissionDenied"], "{told}");
+        assert_eq!(denials.len(), 2, "{denials:?}");
+
+        let (told, denials) = embed("echo-client", &["--host", "example.test"], policy()).await?;
+        assert!(told.contains("the resolver refused"), "{told}");
+        assert_eq!(denials, [Denial::Lookup("example.test".into())]);
+        let (told, denials) = embed("echo-client", &["--host", "192.0.2.1", "--port", "9"], policy()).await?;
+        assert!(told.contains("does not permit connecting to 192.0.2.1:9"), "{told}");
+        assert_eq!(denials, [Denial::Connect("192.0.2.1:9".parse()?)]);
+        // A hook has the last word, over Unix sockets too.
+        let nobody = policy().hook(|denial| if let Denial::Unix(_) = denial { Verdict::Deny } else { Verdict::Rules });
+        let (told, _) = embed("unix", &tries[..3], nobody).await?;
+        assert!(told.starts_with("PermissionDenied "), "{told}");
+        Ok(())
+    })
+}
+
+#[test]
+fn beyond_its_sockets_a_guest_gets_no_more_and_closing_some_helps() -> Result<()> {
+    block_on(async {
+        let folder = Folder::new();
+        let _listener = UnixListener::bind(folder.path().join("sock"))?;
+        let guest = Guest::named("unix").args(["hold", "/run/sock", "5"]);
+        let guest = guest.policy(Policy::none().allow_unix("/run", folder.path(), UnixPerms::ALL));
+        let outcome = guest.limits(Limits::default().sockets(3)).run().await?.success()?;
+        let refused = "3 then error while connecting to the Unix socket '/run/sock': too many open files\none more\n";
+        assert_eq!(outcome.stdout, refused);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_server_with_as_many_connections_as_it_may_have_leaves_the_next_in_the_queue() -> Result<()> {
+    block_on(async {
+        let guest = Guest::named("echo-server").args(["--port", "0", "--stream"]);
+        let mut guest = guest.limits(Limits::default().sockets(2)).start().await?;
+        let line = guest.wait_line("Serving on ").await?;
+        let address = line.strip_prefix("Serving on ").context("an address")?.parse()?;
+        let mut first = Peer::connect(address).await?;
+        first.write_all(b"1").await?;
+        assert_eq!(first.read_exact(1).await?, b"1");
+        let mut second = Peer::connect(address).await?;
+        second.write_all(b"2").await?;
+        let told = guest.wait_stderr_line("echo-server: ").await?;
+        ensure!(told.contains("too many open files"), "{told}");
+        assert_eq!(guest.snapshot().resources.tcp_sockets, 2);
+        drop(first);
+        assert_eq!(second.read_exact(1).await?, b"2");
+        guest.stop().await;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_guest_that_wants_more_memory_than_it_may_have_ends_and_never_has_it() -> Result<()> {
+    block_on(async {
+        const MOST: usize = 8 << 20;
+        let folder = Folder::new();
+        let _listener = UnixListener::bind(folder.path().join("sock"))?;
+        let policy = Policy::none().allow_unix("/run", folder.path(), UnixPerms::ALL);
+        let upload = |bytes: &str| Guest::named("unix").args(["upload", "/run/sock", bytes]).policy(policy.clone());
+        let outcome = upload("100000000").limits(Limits::default().memory_bytes(MOST)).run().await?;
+        assert!(matches!(outcome.status, Status::Trapped { .. }), "{outcome}");
+        assert!(outcome.last.memory_bytes <= MOST, "{outcome}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_before_anything_runs() -> Result<()> {
+    block_on(async {
+        let policy = Policy::none().allow_unix("/run", Path::new("/nowhere/at/all"), UnixPerms::ALL);
+        let error = Guest::named("unix").policy(policy).run().await.expect_err("no such folder");
+        assert!(format!("{error:#}").contains("cannot open the folder /nowhere/at/all"), "{error:#}");
+        Ok(())
+    })
+}
