@@ -62,6 +62,7 @@ install_missing() { # by apt-get where this is root, by pip otherwise; a step th
     [ -n "${CC_wasm32_wasip2:-}" ] || has_wasm_cc || packages+=(clang)
     has_openssl || packages+=(openssl)
     has curl || packages+=(curl)
+    has socat || packages+=(socat)
     has_aiosmtpd || "$python" -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 
     if [ "$(id -u)" = 0 ] && has apt-get && { [ ${#packages[@]} != 0 ] || ! has_nginx; }; then
@@ -94,12 +95,13 @@ report_missing() {
     fi
     has_openssl || miss 'openssl is missing, or is LibreSSL: apt install openssl; or brew install openssl, and put it on PATH'
     has curl || miss 'curl is missing: apt install curl'
+    has socat || miss 'socat is missing: apt install socat; or brew install socat'
     has_nginx || miss 'nginx is missing: apt install nginx (which also starts it); or brew install nginx'
     has_aiosmtpd || miss "aiosmtpd is missing: $python -m pip install --target $tools/python ${AIOSMTPD[*]}"
 }
 
 all_there() {
-    has_wasm_cc && has_openssl && has curl && has_nginx && has_aiosmtpd
+    has_wasm_cc && has_openssl && has curl && has socat && has_nginx && has_aiosmtpd
 }
 
 mkdir -p "$tools/bin"
@@ -108,7 +110,7 @@ if ! all_there; then
     report_missing
     [ "$missing" = 0 ] || exit 1
 fi
-echo '==> setup: a C compiler for components, openssl, curl, nginx and aiosmtpd are there'
+echo '==> setup: a C compiler for components, openssl, curl, socat, nginx and aiosmtpd are there'
 
 # rust-toolchain.toml names the toolchain and its components; naming the target installs all of it.
 echo '==> setup: the toolchain of rust-toolchain.toml with target wasm32-wasip2'
