@@ -126,7 +126,7 @@ fn both_ends_know_their_addresses_by_all_names() {
         });
         let server = start_unix_server(handler, PATH).await.unwrap();
         let path = UnixAddr::Path(PATH.into());
-        assert_eq!(server.unix_sockets(), [path.clone()]);
+        assert_eq!(server.unix_sockets(), std::slice::from_ref(&path));
         assert!(server.sockets().is_empty());
         let (_reader, writer) = open_unix_connection(PATH).await.unwrap();
         assert_eq!(writer.peer_unix_addr(), Some(&path));

@@ -44,13 +44,22 @@ pub(crate) struct Info {
 impl Info {
     /// What is known of a plain connection.
     pub(crate) fn plain(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
-        Self { peer, local, ..Self::default() }
+        Self {
+            peer,
+            local,
+            #[cfg(feature = "unix")]
+            unix: None,
+            #[cfg(feature = "tls")]
+            host: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// What is known of a plain connection over Unix sockets.
     #[cfg(feature = "unix")]
     pub(crate) fn over_unix(ends: crate::sys::types::UnixEnds) -> Self {
-        Self { unix: Some(ends), ..Self::default() }
+        Self { unix: Some(ends), ..Self::plain(None, None) }
     }
 }
 
