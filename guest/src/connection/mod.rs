@@ -96,6 +96,8 @@ struct State {
     fin: Fin,
     /// `transport().pause_reading()`.
     paused_by_user: bool,
+    /// The turn of the loop in which a piece arrived.
+    received_in: u64,
     /// Somebody else moves bytes on the link for now (`copy`), the pump must not read.
     borrowed: bool,
     /// TLS is being started: there is no half close any more, and no second upgrade.
@@ -164,6 +166,7 @@ impl Connection {
             phase: Phase::Open,
             fin: Fin::None,
             paused_by_user: false,
+            received_in: u64::MAX,
             borrowed: false,
             upgrading: false,
             writes_after_loss: 0,

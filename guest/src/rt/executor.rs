@@ -305,7 +305,6 @@ pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
 }
 
 /// Numbers the turns of the loop, for work that is rationed by them.
-#[cfg(feature = "tls")]
 pub(crate) fn turn() -> u64 {
     super::executor().map_or(0, |executor| executor.turns.get())
 }

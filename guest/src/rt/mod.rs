@@ -22,7 +22,6 @@ use std::task::Poll;
 
 use executor::{Executor, Kind};
 
-#[cfg(feature = "tls")]
 pub(crate) use executor::turn;
 pub(crate) use executor::{defer, poll_budget};
 pub(crate) use run::is_ending;
