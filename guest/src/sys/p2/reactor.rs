@@ -1,8 +1,9 @@
 //! The reactor: who waits for what, and the one place that polls the host.
 //!
 //! A poll costs the host time for every entry of its list, so above [`ONE_TIER`] waiting sources the list is made
-//! of the *hot* ones (ready or newly waiting a short while ago); all of them are polled every [`TICK`], and whenever
-//! nothing is hot. A cold source may therefore be noticed up to one tick late while others are busy.
+//! of the *hot* ones (ready or newly waiting a short while ago); all of them are polled once in each tick, and whenever
+//! nothing is hot. A cold source may therefore be noticed up to one tick late while others are hot. The tick grows with the number of
+//! sources, as the cost of polling them all does, up to [`TICK`].
 
 mod lending;
 mod readiness;
@@ -25,11 +26,14 @@ pub(super) use readiness::Readiness;
 /// Up to so many waiting sources, all are polled every time.
 const ONE_TIER: usize = 64;
 
-/// How late a source may be noticed that was quiet while others are busy: 5 ms.
+/// How late a source may be noticed that was quiet while others are busy: 5 ms with 1000 sources or more.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// A source is hot for so many ticks after it was last ready or began to wait.
-const HOT_TICKS: u64 = 2;
+/// How much of that each waiting source is good for. Hosts take less than a tenth of it to look at one.
+const TICK_PER_SOURCE: Duration = Duration::from_micros(5);
+
+/// A source is hot for so long, in whole ticks, after it was last ready or began to wait.
+const HOT: Duration = Duration::from_millis(10);
 
 /// How long to wait for the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +59,8 @@ struct Reactor {
     held: Cell<usize>,
     /// Where in the list the next poll of many sources begins.
     start: Cell<usize>,
-    ticks: Cell<u64>,
+    /// Nanoseconds of all ticks so far: coarse, and without asking the host.
+    ticked: Cell<u64>,
     /// The pollable of the next deadline: made once for each deadline.
     timer: RefCell<Option<(u64, Pollable)>>,
     /// Says that it is time to poll everybody.
@@ -208,7 +213,7 @@ impl Reactor {
         let idle = |source: &&mut Source| !source.waiting && source.pollable.is_some();
         let Some(source) = sources.get_mut(key).filter(idle) else { return };
         source.waiting = true;
-        source.active_at = self.ticks.get();
+        source.active_at = self.ticked.get();
         self.waiting.set(self.waiting.get() + 1);
         if !source.hot {
             source.hot = true;
@@ -236,7 +241,7 @@ impl Reactor {
             for key in ready {
                 let Some(source) = sources.get_mut(key).filter(|source| source.waiting) else { continue };
                 source.waiting = false;
-                source.active_at = self.ticks.get();
+                source.active_at = self.ticked.get();
                 self.waiting.set(self.waiting.get() - 1);
                 wakers.extend(source.waker.take());
             }
@@ -266,7 +271,7 @@ impl Reactor {
         let mut tick = self.tick.borrow_mut();
         let mut list: Vec<&Pollable> = Vec::with_capacity(keys.len() + 2);
         if !everybody {
-            list.push(tick.get_or_insert_with(|| host::subscribe_duration(nanos(TICK))));
+            list.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
         }
         let first = list.len();
         // What waits has its pollable, so no key is passed over and positions stay those of `keys`.
@@ -321,6 +326,11 @@ impl Reactor {
         !self.hot.borrow().iter().any(|key| sources.get(*key).is_some_and(|source| source.waiting))
     }
 
+    /// How long everybody may have to wait for the next poll, in nanoseconds.
+    fn tick_length(&self) -> u64 {
+        nanos(TICK).min(nanos(TICK_PER_SOURCE) * self.waiting.get() as u64)
+    }
+
     /// After a poll of everybody: forgets who was hot and is not any more.
     fn cool_down(&self) {
         let mut sources = self.sources.borrow_mut();
@@ -329,13 +339,13 @@ impl Reactor {
         if !two_tiers && hot.len() <= 2 * sources.len() + ONE_TIER {
             return;
         }
-        let now = self.ticks.get() + 1;
-        self.ticks.set(now);
+        let now = self.ticked.get() + self.tick_length();
+        self.ticked.set(now);
         let mut kept = Vec::with_capacity(hot.len());
         for key in hot.drain(..) {
             let Some(source) = sources.get_mut(key).filter(|source| source.hot) else { continue };
             source.hot = false; // so that a key listed twice is kept once
-            if source.active_at + HOT_TICKS >= now {
+            if source.active_at + nanos(HOT) >= now {
                 kept.push(key);
             }
         }
