@@ -10,7 +10,7 @@ use super::handle::Handle;
 use super::link::EndRef;
 use super::names::Lookup;
 use super::socket::{self, Socket};
-use super::world::{self, NEVER, Shared, World};
+use super::world::{self, NEVER, Place, Shared, World};
 
 /// Something that becomes ready.
 pub(crate) struct Pollable {
@@ -43,6 +43,7 @@ enum Readiness {
 /// Blocks until one of `list` is ready, and says which are.
 pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
     assert!(!list.is_empty(), "trap: poll of an empty list");
+    let _world = Place::world();
     let world = &world::current();
     let alive = world.borrow_mut().count_poll(list.len());
     assert!(alive, "simulated livelock: the program polls again and again, and nothing moves: {list:?}");
@@ -111,12 +112,16 @@ pub(crate) fn subscribe_duration(nanos: u64) -> Pollable {
 }
 
 fn timer(deadline: impl FnOnce(u64) -> u64) -> Pollable {
+    let _world = Place::world();
     let handle = Handle::root(&world::current());
     let now = handle.call();
     let deadline = deadline(now);
     let source = match deadline.checked_sub(now) {
         None | Some(0) => Source::Past { yielded: Cell::new(false) },
-        Some(wait) => Source::Deadline(if wait < AGES { deadline } else { NEVER }),
+        Some(wait) => {
+            handle.world.borrow_mut().counts.timers += 1;
+            Source::Deadline(if wait < AGES { deadline } else { NEVER })
+        }
     };
     Pollable::new(handle, source)
 }
@@ -147,6 +152,7 @@ impl Pollable {
     }
 
     fn child(of: &Handle, source: Source) -> Self {
+        let _world = Place::world();
         of.call();
         Self::new(of.child(), source)
     }
