@@ -117,9 +117,11 @@ struct State {
 }
 
 /// What was taken out of the state to be used after its borrow has ended: wakers to wake, a link to drop, a listener
-/// to call.
+/// to call. Reader and pump are woken all the time, the others seldom: only those cost memory.
 #[derive(Default)]
 struct After {
+    reader: Option<Waker>,
+    pump: Option<Waker>,
     wakers: Vec<Waker>,
     link: Option<Box<dyn Link>>,
     on_lost: Option<Box<dyn FnOnce()>>,
@@ -131,7 +133,7 @@ impl After {
         if let Some(on_lost) = self.on_lost {
             on_lost();
         }
-        self.wakers.into_iter().for_each(Waker::wake);
+        self.reader.into_iter().chain(self.wakers).chain(self.pump).for_each(Waker::wake);
     }
 }
 
@@ -246,11 +248,11 @@ impl State {
     }
 
     fn wake_pump(&self, after: &mut After) {
-        after.wakers.extend(self.pump.clone());
+        after.pump = self.pump.clone();
     }
 
     fn wake_reader(&mut self, after: &mut After) {
-        after.wakers.extend(self.reader.take());
+        after.reader = self.reader.take().or(after.reader.take());
     }
 
     fn wake_drainers(&mut self, after: &mut After) {

@@ -35,6 +35,11 @@ fn executor() -> Option<Rc<Executor>> {
     EXECUTOR.try_with(Rc::clone).ok()
 }
 
+/// Asks the runtime of this thread something, without keeping it.
+fn with_executor<T>(ask: impl FnOnce(&Executor) -> T) -> Option<T> {
+    EXECUTOR.try_with(|executor| ask(executor)).ok()
+}
+
 /// Starts a task that runs beside the others, like `asyncio.create_task`.
 ///
 /// The task first runs in the next turn of the loop. Dropping the handle detaches the task; [`JoinHandle::abort`]
