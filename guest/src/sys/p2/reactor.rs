@@ -66,10 +66,20 @@ struct Reactor {
     /// Says that it is time to poll everybody.
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
+    scratch: RefCell<Scratch>,
     parked: RefCell<Vec<Parked>>,
     /// What is over, and has pollables in other hands.
     graveyard: RefCell<Graveyard>,
     bytes_sent: Cell<u64>,
+}
+
+/// What a poll needs for itself: empty between polls, and kept so that they allocate nothing.
+#[derive(Debug, Default)]
+struct Scratch {
+    keys: Vec<usize>,
+    list: Vec<&'static Pollable>,
+    ready: Vec<usize>,
+    wakers: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -234,42 +244,45 @@ impl Reactor {
 
     fn park(&self, how: Park) {
         let everybody = self.everybody_is_due();
-        let ready = self.poll_host(how, everybody);
-        let mut wakers = Vec::with_capacity(ready.len());
+        let mut scratch = self.scratch.take();
+        self.poll_host(how, everybody, &mut scratch);
         {
             let mut sources = self.sources.borrow_mut();
-            for key in ready {
+            for key in scratch.ready.drain(..) {
                 let Some(source) = sources.get_mut(key).filter(|source| source.waiting) else { continue };
                 source.waiting = false;
                 source.active_at = self.ticked.get();
                 self.waiting.set(self.waiting.get() - 1);
-                wakers.extend(source.waker.take());
+                scratch.wakers.extend(source.waker.take());
             }
         }
         if everybody {
             self.cool_down();
         }
-        wakers.into_iter().for_each(Waker::wake);
+        scratch.wakers.drain(..).for_each(Waker::wake);
+        self.scratch.replace(scratch);
         if !self.parked.borrow().is_empty() || self.graveyard.borrow().is_restless() {
             self.sweep();
         }
     }
 
-    /// Polls once and gives the keys of the sources that are ready.
-    fn poll_host(&self, how: Park, everybody: bool) -> Vec<usize> {
+    /// Polls once and gives the keys of the sources that are ready, in `scratch.ready`.
+    fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) {
         let sources = self.sources.borrow();
-        let mut keys: Vec<usize> = if everybody {
-            sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key).collect()
+        let keys = &mut scratch.keys;
+        keys.clear();
+        if everybody {
+            keys.extend(sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key));
         } else {
             let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
-            self.hot.borrow().iter().copied().filter(is_waiting).collect()
-        };
+            keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
+        }
         // A host whose budget is spent says nothing of the rest of the list, however long that goes on: the tick comes
         // first, and the sources take turns at being next.
         let start = if keys.len() > ONE_TIER { self.start.get() % keys.len() } else { 0 };
         keys.rotate_left(start);
         let mut tick = self.tick.borrow_mut();
-        let mut list: Vec<&Pollable> = Vec::with_capacity(keys.len() + 2);
+        let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
         if !everybody {
             list.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
         }
@@ -280,8 +293,9 @@ impl Reactor {
         let mut timer = self.timer.borrow_mut();
         list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
 
-        let mut ready_keys = Vec::new();
-        for index in host::poll(&list) {
+        let answer = host::poll(&list);
+        scratch.list = emptied(list);
+        for index in answer {
             match (index as usize).checked_sub(first) {
                 None => {
                     *tick = None;
@@ -289,7 +303,7 @@ impl Reactor {
                 }
                 Some(index) => match keys.get(index) {
                     Some(key) => {
-                        ready_keys.push(*key);
+                        scratch.ready.push(*key);
                         self.start.set(start + index + 1);
                     }
                     None if at_most.is_none() => *timer = None,
@@ -297,7 +311,6 @@ impl Reactor {
                 },
             }
         }
-        ready_keys
     }
 
     /// Prepares the pollable that bounds this poll: a fresh one, or the cached timer (then `None`).
@@ -341,18 +354,14 @@ impl Reactor {
         }
         let now = self.ticked.get() + self.tick_length();
         self.ticked.set(now);
-        let mut kept = Vec::with_capacity(hot.len());
-        for key in hot.drain(..) {
-            let Some(source) = sources.get_mut(key).filter(|source| source.hot) else { continue };
+        hot.retain(|key| {
+            let Some(source) = sources.get_mut(*key).filter(|source| source.hot) else { return false };
             source.hot = false; // so that a key listed twice is kept once
-            if source.active_at + nanos(HOT) >= now {
-                kept.push(key);
-            }
-        }
-        for key in &kept {
+            source.active_at + nanos(HOT) >= now
+        });
+        for key in hot.iter() {
             sources[*key].hot = true;
         }
-        *hot = kept;
     }
 
     /// Drops the parked streams that can be dropped now, and looks after what is buried.
@@ -360,6 +369,11 @@ impl Reactor {
         self.parked.borrow_mut().retain_mut(|parked| !parked.is_free());
         self.graveyard.borrow_mut().tend();
     }
+}
+
+/// The memory of a list, for another one that lives longer: collecting in place keeps it.
+fn emptied(list: Vec<&Pollable>) -> Vec<&'static Pollable> {
+    list.into_iter().filter_map(|_| None).collect()
 }
 
 fn nanos(duration: Duration) -> u64 {
