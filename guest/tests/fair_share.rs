@@ -55,7 +55,7 @@ fn pieces_of_the_flood(turns: u64) -> u64 {
         for game in games {
             game.await.unwrap();
         }
-        assert!(flooding.unsent() > 0, "the flood went on to the end");
+        assert!(flooding.unsent() > 0, "{} pieces of the flood came before the last round", seen.flood.get());
         result.set(seen.flood_at_last_round.get() - seen.flood_at_first_round.get());
         flooding.reset();
         server.close();
