@@ -373,7 +373,7 @@ impl Reactor {
 
 /// The memory of a list, for another one that lives longer: collecting in place keeps it.
 fn emptied(list: Vec<&Pollable>) -> Vec<&'static Pollable> {
-    list.into_iter().filter_map(|_| None).collect()
+    list.into_iter().map_while(|_| None).collect()
 }
 
 fn nanos(duration: Duration) -> u64 {
