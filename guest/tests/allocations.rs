@@ -130,33 +130,39 @@ async fn by_lines_in_time(mut reader: StreamReader, writer: StreamWriter) -> was
     loop {
         let line = timeout(secs(30), reader.readline()).await??;
         if line.is_empty() {
-            return Ok(writer.close());
+            break;
         }
         writer.write(&line)?;
         timeout(secs(30), writer.drain()).await??;
     }
+    writer.close();
+    Ok(())
 }
 
 async fn by_lines(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::Result<()> {
     loop {
         let line = reader.readline().await?;
         if line.is_empty() {
-            return Ok(writer.close());
+            break;
         }
         writer.write(&line)?;
         writer.drain().await?;
     }
+    writer.close();
+    Ok(())
 }
 
 async fn by_pieces(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::Result<()> {
     loop {
         let piece = reader.read(64 * 1024).await?;
         if piece.is_empty() {
-            return Ok(writer.close());
+            break;
         }
         writer.write(&piece)?;
         writer.drain().await?;
     }
+    writer.close();
+    Ok(())
 }
 
 /// So many rounds of all connections together, counted after as many to warm up.

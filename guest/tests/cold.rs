@@ -68,13 +68,15 @@ async fn serve(noticed: Rc<Cell<Option<Instant>>>, mut reader: StreamReader, wri
     loop {
         let piece = reader.read(64 * 1024).await.unwrap_or_default();
         match piece.first() {
-            None => return Ok(writer.close()),
+            None => break,
             Some(b'?') => noticed.set(Some(Instant::now())),
             Some(_) => {}
         }
         writer.write(piece)?;
         writer.drain().await?;
     }
+    writer.close();
+    Ok(())
 }
 
 /// Each of these peers sends a byte every 200 µs, one after the other, until what this returns is dropped.

@@ -90,7 +90,7 @@ async fn serve(seen: Rc<Seen>, mut reader: StreamReader, writer: StreamWriter) -
     loop {
         let piece = reader.read(PIECE).await.unwrap_or_default();
         if piece.is_empty() {
-            return Ok(writer.close());
+            break;
         }
         if piece[0] == b'f' {
             seen.flood.set(seen.flood.get() + 1);
@@ -105,6 +105,8 @@ async fn serve(seen: Rc<Seen>, mut reader: StreamReader, writer: StreamWriter) -
         writer.write(piece)?;
         writer.drain().await?;
     }
+    writer.close();
+    Ok(())
 }
 
 const OTHERS: u64 = 99;
