@@ -14,7 +14,7 @@ use common::{ms, pass, simulate, with_state};
 
 #[test]
 fn a_cold_connection_is_noticed_within_a_tick_at_whatever_phase_its_request_comes() {
-    for (cold, busy) in [(80, 3), (300, 3), (1000, 5), (200, 100)] {
+    for (cold, busy) in [(80, 3), (300, 3), (1000, 5), (200, 70)] {
         simulate(async |net| {
             let (server, noticed, peers) = crowd(&net, cold + busy).await;
             let talking = talk(&net, &peers[..busy]);
@@ -141,4 +141,4 @@ fn tick(connections: usize) -> Duration {
 
 const TICK: Duration = Duration::from_millis(5);
 const POLL: Duration = Duration::from_micros(100);
-const REQUESTS: u64 = 40;
+const REQUESTS: u64 = 25;
