@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::{bind, finish, new_socket};
 use super::errors::{Doing, socket_error};
+use super::limit;
 use super::reactor;
 use super::tcp::TcpLink;
 use super::watched::Watched;
@@ -19,6 +20,8 @@ pub(crate) struct Listener {
     address: SocketAddr,
     /// The address asked for, perhaps with port 0: the one that a permission would name.
     wanted: SocketAddr,
+    /// Somebody waits, whom there is no place for.
+    knocked: bool,
 }
 
 /// What `poll_accept` found.
@@ -34,12 +37,12 @@ impl Listener {
     /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
     pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
         if let Some((socket, lent)) = reactor::exhume(wanted) {
-            return Ok(Self { socket: Watched::lent(socket, lent), address: wanted, wanted });
+            return Ok(Self { socket: Watched::lent(socket, lent), address: wanted, wanted, knocked: false });
         }
         let mut socket = new_socket(wanted)?;
         bind(&mut socket, wanted).await?;
         let address = socket.handle().local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
-        Ok(Self { socket, address, wanted })
+        Ok(Self { socket, address, wanted, knocked: false })
     }
 
     /// Sets the length of the queue, and keep-alive, which accepted connections inherit.
@@ -60,7 +63,7 @@ impl Listener {
             ErrorCode::InvalidState => Error::invalid("the socket is not bound"),
             code => socket_error(code, Doing::Configure),
         })?;
-        Ok(Self { socket: Watched::new(socket), address, wanted: address })
+        Ok(Self { socket: Watched::new(socket), address, wanted: address, knocked: false })
     }
 
     /// Starts to listen; does nothing when it does already.
@@ -82,6 +85,14 @@ impl Listener {
     pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         loop {
             ready!(self.socket.poll(cx));
+            if limit::is_reached() {
+                if std::mem::replace(&mut self.knocked, false) {
+                    return Poll::Ready(Err(limit::too_many()));
+                }
+                self.knocked = true; // once it is ready again
+                self.socket.wait();
+                continue;
+            }
             match self.socket.handle().accept() {
                 Ok((socket, input, output)) => return Poll::Ready(Ok(accepted(TcpLink::new(socket, input, output)))),
                 Err(ErrorCode::WouldBlock) => self.socket.wait(),

@@ -13,7 +13,7 @@ use wasi::io::{poll as host_poll, streams};
 
 use crate::sys::types::StreamFailure;
 
-pub(crate) use sockets::{ResolveStream, TcpSocket};
+pub(crate) use sockets::{ResolveStream, TcpSocket, live_sockets};
 
 /// Something that becomes ready.
 #[derive(Debug)]
