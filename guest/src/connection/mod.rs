@@ -133,7 +133,13 @@ impl After {
         if let Some(on_lost) = self.on_lost {
             on_lost();
         }
-        self.reader.into_iter().chain(self.wakers).chain(self.pump).for_each(Waker::wake);
+        if let Some(reader) = self.reader {
+            reader.wake();
+        }
+        self.wakers.into_iter().for_each(Waker::wake);
+        if let Some(pump) = self.pump {
+            pump.wake();
+        }
     }
 }
 

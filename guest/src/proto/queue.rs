@@ -127,7 +127,8 @@ impl SendQueue {
     /// most two and a half times the most that was in it.
     fn make_room(&mut self, more: usize) {
         if self.data.capacity() - self.data.len() < more && self.gone >= self.len() / WORTH_MOVING {
-            self.data.drain(..self.gone);
+            self.data.copy_within(self.gone.., 0);
+            self.data.truncate(self.len());
             self.gone = 0;
         }
     }

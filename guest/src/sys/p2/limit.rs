@@ -29,8 +29,7 @@ pub(super) fn is_reached() -> bool {
 
 /// The error of one more.
 pub(super) fn too_many() -> Error {
-    let text = format!("too many connections: {} sockets are open, see set_max_sockets", MAX.get());
-    Error::io(ErrorKind::QuotaExceeded, text)
+    Error::io(ErrorKind::QuotaExceeded, "too many connections: see set_max_sockets")
 }
 
 /// Refuses one more when that would be too many.

@@ -135,7 +135,7 @@ impl TcpSocket {
 
     /// Ready when the operation under way (bind, connect, listen, accept) may go on.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable::from_raw(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 
@@ -160,7 +160,7 @@ impl ResolveStream {
 
     /// Ready when `next` may have an answer.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable::from_raw(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 
