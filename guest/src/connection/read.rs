@@ -41,6 +41,22 @@ impl Connection {
         result
     }
 
+    /// Notes that `n` lent bytes are used; false, and nothing, when what was lent must not be used any more.
+    pub(crate) fn use_loan(&self, n: usize) -> bool {
+        let mut state = self.state.borrow_mut();
+        if !state.receive.is_loan_good() {
+            return false;
+        }
+        let was_paused = state.receive.is_paused();
+        state.receive.settle_loan(n);
+        if was_paused && !state.receive.is_paused() {
+            let pump = state.pump.clone();
+            drop(state);
+            pump.iter().for_each(Waker::wake_by_ref);
+        }
+        true
+    }
+
     /// Looks at the buffer.
     pub(crate) fn look<T>(&self, f: impl FnOnce(&ReceiveBuffer) -> T) -> T {
         f(&self.state.borrow().receive)

@@ -1,8 +1,8 @@
 //! The receive buffer: what arrived and was not read yet, with the rules by which it is taken.
 //!
-//! One contiguous piece of memory, so that separators are searched by one pass of vector code and lines are split
-//! off without copying. When everything was read before the next piece arrives, which is the usual case, that
-//! piece becomes the buffer as it is; otherwise it is copied behind the rest.
+//! What comes first is one contiguous piece of memory that does not change, so that separators are searched by one pass of vector code
+//! and lines are split off without copying. When everything was read before the next piece arrives, which is the usual case,
+//! that piece becomes the front as it is; otherwise it is kept behind it, and put together with the rest when a read needs both.
 //!
 //! The buffer asks for its source to be paused when it holds more than twice the limit, and to go on when it is at
 //! or below the limit (F01–F04): reading ahead, but not without bound.
@@ -20,7 +20,10 @@ pub const DEFAULT_LIMIT: usize = 64 * 1024;
 /// Received bytes, the end of the stream, and the error that ended it.
 #[derive(Debug)]
 pub(crate) struct ReceiveBuffer {
-    data: BytesMut,
+    /// What comes first; pieces of it may be in other hands.
+    front: Bytes,
+    /// What arrived behind that.
+    tail: BytesMut,
     /// Bytes that the reader holds in its own hands for borrowed access; they still count (F01), and can be recalled.
     loan: Bytes,
     /// The loan was recalled; the reader does not know yet.
@@ -38,7 +41,8 @@ impl ReceiveBuffer {
     /// Makes an empty buffer; `limit` is at least 1, which the options check.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            data: BytesMut::new(),
+            front: Bytes::new(),
+            tail: BytesMut::new(),
             loan: Bytes::new(),
             #[cfg(feature = "tls")]
             recalled: false,
@@ -57,10 +61,12 @@ impl ReceiveBuffer {
         if bytes.is_empty() || self.discarding {
             return; // R04, C13
         }
-        if self.data.is_empty() {
-            self.data = BytesMut::from(bytes);
+        if self.len() == 0 {
+            self.front = bytes;
+        } else if self.tail.is_empty() {
+            self.tail = BytesMut::from(bytes);
         } else {
-            self.data.extend_from_slice(&bytes);
+            self.tail.extend_from_slice(&bytes);
         }
         self.pause_if_high();
     }
@@ -78,7 +84,8 @@ impl ReceiveBuffer {
     /// Throws away what is here and what will come.
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
-        self.data = BytesMut::new();
+        self.front = Bytes::new();
+        self.tail = BytesMut::new();
         self.loan = Bytes::new();
         self.paused = false;
     }
@@ -87,7 +94,7 @@ impl ReceiveBuffer {
 
     /// How many bytes can be read.
     pub(crate) fn buffered(&self) -> usize {
-        self.data.len() + self.loan.len()
+        self.len() + self.loan.len()
     }
 
     /// Whether the source should not deliver more for now.
@@ -121,16 +128,16 @@ impl ReceiveBuffer {
         if n == 0 {
             return Ok(Some(Bytes::new())); // R23
         }
-        if self.data.is_empty() && !self.eof {
+        if self.len() == 0 && !self.eof {
             return Ok(self.wait());
         }
-        Ok(Some(self.split(n.min(self.data.len()))))
+        Ok(Some(self.split(n.min(self.len()))))
     }
 
     /// Exactly `n` bytes. `None`: wait.
     pub(crate) fn take_exactly(&mut self, n: usize) -> Result<Option<Bytes>> {
         self.check()?;
-        if self.data.len() >= n {
+        if self.len() >= n {
             return Ok(Some(self.split(n)));
         }
         if self.eof {
@@ -142,13 +149,29 @@ impl ReceiveBuffer {
     /// Everything up to and including the first separator. `None`: wait.
     pub(crate) fn take_until(&mut self, search: &mut Search, separators: &[&[u8]]) -> Result<Option<Bytes>> {
         self.check()?;
-        if let Some(Match { end, .. }) = search.advance(&self.data, separators, self.limit)? {
+        // The front may have what is wanted; else the search goes on in all of it, and remembers how far it was.
+        let found = match search.look(&self.front, separators) {
+            Some(found) => search.check(found, self.limit)?,
+            None => {
+                self.gather();
+                search.advance(&self.front, separators, self.limit)?
+            }
+        };
+        if let Some(Match { end, .. }) = found {
             return Ok(Some(self.split(end)));
         }
         if self.eof {
             return Err(Error::Incomplete { partial: self.take_all(), expected: None }); // R56
         }
         Ok(self.wait())
+    }
+
+    /// The next line if it is in the front, as it mostly is: found without any of the rest.
+    pub(crate) fn take_ready_line(&mut self) -> Option<Bytes> {
+        let at = memchr::memchr(b'\n', &self.front).filter(|at| *at <= self.limit && self.error.is_none())?;
+        let line = self.front.split_to(at + 1);
+        self.resume_if_low();
+        Some(line)
     }
 
     /// Everything up to and including the next newline, or what is left at the end. `None`: wait.
@@ -169,7 +192,7 @@ impl ReceiveBuffer {
 
     /// Everything that is here now.
     pub(crate) fn take_all(&mut self) -> Bytes {
-        self.split(self.data.len())
+        self.split(self.len())
     }
 
     /// Puts back what a read took that was given up; it counts as if it had just arrived.
@@ -183,7 +206,8 @@ impl ReceiveBuffer {
     /// Everything that is here, for borrowed access: it counts as buffered until it is given up by
     /// [`return_loan`](Self::return_loan) or [`settle_loan`](Self::settle_loan).
     pub(crate) fn lend(&mut self) -> Bytes {
-        self.loan = mem::take(&mut self.data).freeze();
+        self.gather();
+        self.loan = mem::take(&mut self.front);
         self.loan.clone()
     }
 
@@ -213,6 +237,15 @@ impl ReceiveBuffer {
         self.resume_if_low();
     }
 
+    /// Whether the reader may go on with what it was lent: not after a recall, nor behind an error (R11).
+    pub(crate) fn is_loan_good(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.recalled {
+            return false;
+        }
+        self.error.is_none()
+    }
+
     /// Notes that `n` lent bytes were used up.
     pub(crate) fn settle_loan(&mut self, n: usize) {
         self.loan.advance(n.min(self.loan.len()));
@@ -222,7 +255,7 @@ impl ReceiveBuffer {
     /// What a borrowed read waits for: `Some(true)` bytes are here, `Some(false)` the end. `None`: wait.
     pub(crate) fn readable(&mut self) -> Result<Option<bool>> {
         self.check()?;
-        if !self.data.is_empty() {
+        if self.len() > 0 {
             return Ok(Some(true));
         }
         if self.eof {
@@ -244,16 +277,37 @@ impl ReceiveBuffer {
         None
     }
 
+    /// How much is here, without the loan.
+    fn len(&self) -> usize {
+        self.front.len() + self.tail.len()
+    }
+
     fn split(&mut self, n: usize) -> Bytes {
-        let taken = if n == self.data.len() { mem::take(&mut self.data) } else { self.data.split_to(n) };
+        if n > self.front.len() {
+            self.gather();
+        }
+        let taken = if n == self.front.len() { mem::take(&mut self.front) } else { self.front.split_to(n) };
         self.resume_if_low();
-        taken.freeze()
+        taken
+    }
+
+    /// Puts everything into the front.
+    fn gather(&mut self) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let tail = mem::take(&mut self.tail);
+        let front = mem::take(&mut self.front);
+        self.front = if front.is_empty() { tail.freeze() } else { joined(front, &tail) };
     }
 
     fn prepend(&mut self, bytes: Bytes) {
-        let rest = mem::take(&mut self.data);
-        self.data = BytesMut::from(bytes);
-        self.data.extend_from_slice(&rest);
+        if bytes.is_empty() {
+            return;
+        }
+        self.gather();
+        let rest = mem::take(&mut self.front);
+        self.front = if rest.is_empty() { bytes } else { joined(bytes, &rest) };
     }
 
     fn pause_if_high(&mut self) {
@@ -267,4 +321,15 @@ impl ReceiveBuffer {
             self.paused = false; // F03
         }
     }
+}
+
+/// Both as one: behind `front` in its own memory, if nobody else holds a part of that.
+fn joined(front: Bytes, behind: &[u8]) -> Bytes {
+    let mut all = front.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(shared.len() + behind.len());
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    all.extend_from_slice(behind);
+    all.freeze()
 }

@@ -93,18 +93,31 @@ impl Search {
     ///
     /// The separator itself does not count against `limit`.
     pub(crate) fn advance(&mut self, data: &[u8], separators: &[&[u8]], limit: usize) -> Result<Option<Match>> {
-        if let Some(found) = first_match(data, self.offset, separators) {
-            if found.start > limit {
-                return Err(Error::LimitOverrun { consumed: found.start, found: true });
-            }
-            return Ok(Some(found));
+        if let Some(found) = self.look(data, separators) {
+            return self.check(found, limit);
         }
-        // The last bytes may be the start of a separator.
-        self.offset = (data.len() + 1).saturating_sub(self.longest);
         if self.offset > limit {
             return Err(Error::LimitOverrun { consumed: self.offset, found: false });
         }
         Ok(None)
+    }
+
+    /// The same without a limit, also for a part of what there is: what is found in it is found.
+    pub(crate) fn look(&mut self, data: &[u8], separators: &[&[u8]]) -> Option<Match> {
+        let found = first_match(data, self.offset, separators);
+        if found.is_none() {
+            // The last bytes may be the start of a separator.
+            self.offset = (data.len() + 1).saturating_sub(self.longest);
+        }
+        found
+    }
+
+    /// Whether what was found is within the limit.
+    pub(crate) fn check(&self, found: Match, limit: usize) -> Result<Option<Match>> {
+        if found.start > limit {
+            return Err(Error::LimitOverrun { consumed: found.start, found: true });
+        }
+        Ok(Some(found))
     }
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf;
 use futures_lite::{AsyncBufRead, AsyncRead};
 
 use super::StreamReader;
@@ -16,17 +15,18 @@ impl AsyncBufRead for StreamReader {
             return Poll::Ready(Err(error.into()));
         }
         this.heed_recall();
-        if this.front.is_empty() {
+        if this.unused().is_empty() {
+            this.settle();
             ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
-            this.front = this.connection.touch(|buffer| buffer.lend());
+            this.borrow_all();
         }
-        Poll::Ready(Ok(&this.front))
+        Poll::Ready(Ok(this.unused()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        let n = n.min(this.front.len());
-        this.front.advance(n);
+        let n = n.min(this.unused().len());
+        this.used += n;
         this.connection.touch(|buffer| buffer.settle_loan(n));
     }
 }

@@ -28,10 +28,12 @@ impl Stream for Lines<'_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        this.reader.settle();
         let search = match &mut this.search {
             Some(search) => search,
-            none => none.insert(Search::new(&[b"\n"])?),
+            none => match this.reader.ready_line() {
+                Some(line) => return Poll::Ready(Some(Ok(line))),
+                None => none.insert(Search::new(&[b"\n"])?),
+            },
         };
         let line = ready!(this.reader.connection.poll_take(cx, |buffer| buffer.take_line(search)));
         this.search = None;

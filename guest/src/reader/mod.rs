@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::proto::buffer::DEFAULT_LIMIT;
+use crate::proto::buffer::{DEFAULT_LIMIT, ReceiveBuffer};
 use crate::proto::search::{Search, Separators};
 
 pub use feed::Feeder;
@@ -45,9 +45,11 @@ pub use lines::Lines;
 pub struct StreamReader {
     connection: Rc<Connection>,
     limit: usize,
-    /// What was lent out for borrowed access and not used yet.
-    front: Bytes,
-    /// The line that `readline_ref` lends.
+    /// What was lent out for borrowed access; empty when all of it is used.
+    lent: Bytes,
+    /// How much of that is used.
+    used: usize,
+    /// The line that `readline_ref` lends when it is not a part of that.
     line: Bytes,
 }
 
@@ -79,7 +81,7 @@ impl StreamReader {
 
     pub(crate) fn of(connection: Rc<Connection>) -> Self {
         let limit = connection.look(|buffer| buffer.limit());
-        Self { connection, limit, front: Bytes::new(), line: Bytes::new() }
+        Self { connection, limit, lent: Bytes::new(), used: 0, line: Bytes::new() }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -161,7 +163,9 @@ impl StreamReader {
     /// Nothing is taken before the call completes.
     #[doc(alias = "read_line")]
     pub async fn readline(&mut self) -> Result<Bytes> {
-        self.settle();
+        if let Some(line) = self.ready_line() {
+            return Ok(line);
+        }
         let mut search = Search::new(&[b"\n"])?;
         poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_line(&mut search))).await
     }
@@ -243,18 +247,14 @@ impl StreamReader {
     ///
     /// Nothing is taken before the call completes.
     pub async fn readline_ref(&mut self) -> Result<&[u8]> {
-        self.heed_recall();
-        let found = memchr::memchr(b'\n', &self.front).filter(|at| *at <= self.limit);
-        match found {
-            Some(at) if self.exception().is_none() => {
-                self.line = self.front.split_to(at + 1);
-                self.connection.touch(|buffer| buffer.settle_loan(at + 1));
-            }
-            _ => {
-                self.line = self.readline().await?;
-                self.front = self.connection.touch(|buffer| buffer.lend());
-            }
+        let (from, rest) = (self.used, self.unused());
+        let found = memchr::memchr(b'\n', rest).filter(|at| *at <= self.limit);
+        if let Some(len) = found.map(|at| at + 1).filter(|len| self.connection.use_loan(*len)) {
+            self.used += len;
+            return Ok(&self.lent[from..from + len]);
         }
+        self.line = self.readline().await?;
+        self.borrow_all();
         Ok(&self.line)
     }
 
@@ -299,22 +299,44 @@ impl StreamReader {
         self.limit
     }
 
+    /// What is lent and not used.
+    fn unused(&self) -> &[u8] {
+        &self.lent[self.used..]
+    }
+
+    /// Lends everything that is here.
+    fn borrow_all(&mut self) {
+        (self.lent, self.used) = (self.connection.touch(|buffer| buffer.lend()), 0);
+    }
+
     /// Gives up what was lent when somebody else has it now: the engine of TLS, since `start_tls` (U08, U09).
     pub(crate) fn heed_recall(&mut self) {
         #[cfg(feature = "tls")]
-        if !self.front.is_empty() && self.connection.touch(|buffer| buffer.was_recalled()) {
-            self.front = Bytes::new();
+        if !self.lent.is_empty() && self.connection.touch(|buffer| buffer.was_recalled()) {
+            (self.lent, self.used) = (Bytes::new(), 0);
         }
     }
 
     /// Puts what was lent and not used back into the buffer.
     pub(crate) fn settle(&mut self) {
+        if self.lent.is_empty() && self.line.is_empty() {
+            return;
+        }
         self.line = Bytes::new(); // or it would share memory with what goes back
         self.heed_recall();
-        if !self.front.is_empty() {
-            let rest = std::mem::take(&mut self.front);
+        let lent = std::mem::take(&mut self.lent);
+        let used = std::mem::take(&mut self.used);
+        if !lent.is_empty() {
+            let rest = lent.slice(used..);
+            drop(lent);
             self.connection.touch(|buffer| buffer.return_loan(rest));
         }
+    }
+
+    /// The next line if it can be taken at once.
+    fn ready_line(&mut self) -> Option<Bytes> {
+        self.settle();
+        self.connection.touch(ReceiveBuffer::take_ready_line)
     }
 }
 
