@@ -41,6 +41,16 @@ impl Connection {
         result
     }
 
+    /// The next line if it can be taken at once.
+    pub(crate) fn ready_line(&self) -> Option<Bytes> {
+        let mut state = self.state.borrow_mut();
+        if !state.receive.is_paused() {
+            return state.receive.take_ready_line();
+        }
+        drop(state);
+        self.touch(ReceiveBuffer::take_ready_line)
+    }
+
     /// Notes that `n` lent bytes are used; false, and nothing, when what was lent must not be used any more.
     pub(crate) fn use_loan(&self, n: usize) -> bool {
         let mut state = self.state.borrow_mut();

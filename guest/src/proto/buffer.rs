@@ -168,7 +168,10 @@ impl ReceiveBuffer {
 
     /// The next line if it is in the front, as it mostly is: found without any of the rest.
     pub(crate) fn take_ready_line(&mut self) -> Option<Bytes> {
-        let at = memchr::memchr(b'\n', &self.front).filter(|at| *at <= self.limit && self.error.is_none())?;
+        let at = memchr::memchr(b'\n', &self.front)?;
+        if at > self.limit || self.error.is_some() {
+            return None;
+        }
         let line = self.front.split_to(at + 1);
         self.resume_if_low();
         Some(line)

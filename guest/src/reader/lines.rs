@@ -28,14 +28,7 @@ impl Stream for Lines<'_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let search = match &mut this.search {
-            Some(search) => search,
-            none => match this.reader.ready_line() {
-                Some(line) => return Poll::Ready(Some(Ok(line))),
-                None => none.insert(Search::new(&[b"\n"])?),
-            },
-        };
-        let line = ready!(this.reader.connection.poll_take(cx, |buffer| buffer.take_line(search)));
+        let line = ready!(this.reader.poll_line(cx, &mut this.search));
         this.search = None;
         Poll::Ready(match line {
             Ok(line) if line.is_empty() => None, // R77

@@ -5,14 +5,15 @@ mod io;
 mod lines;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::proto::buffer::{DEFAULT_LIMIT, ReceiveBuffer};
+use crate::proto::buffer::DEFAULT_LIMIT;
 use crate::proto::search::{Search, Separators};
 
 pub use feed::Feeder;
@@ -162,12 +163,10 @@ impl StreamReader {
     ///
     /// Nothing is taken before the call completes.
     #[doc(alias = "read_line")]
-    pub async fn readline(&mut self) -> Result<Bytes> {
-        if let Some(line) = self.ready_line() {
-            return Ok(line);
-        }
-        let mut search = Search::new(&[b"\n"])?;
-        poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_line(&mut search))).await
+    pub fn readline(&mut self) -> impl Future<Output = Result<Bytes>> {
+        // Not an async function: what that keeps and checks costs as much as a short line.
+        let mut search = None;
+        poll_fn(move |cx| self.poll_line(cx, &mut search))
     }
 
     /// Reads up to and including `separator`; of several separators the one that ends first counts.
@@ -318,10 +317,14 @@ impl StreamReader {
     }
 
     /// Puts what was lent and not used back into the buffer.
+    #[inline]
     pub(crate) fn settle(&mut self) {
-        if self.lent.is_empty() && self.line.is_empty() {
-            return;
+        if !self.lent.is_empty() || !self.line.is_empty() {
+            self.return_all();
         }
+    }
+
+    fn return_all(&mut self) {
         self.line = Bytes::new(); // or it would share memory with what goes back
         self.heed_recall();
         let lent = std::mem::take(&mut self.lent);
@@ -333,10 +336,19 @@ impl StreamReader {
         }
     }
 
-    /// The next line if it can be taken at once.
-    fn ready_line(&mut self) -> Option<Bytes> {
-        self.settle();
-        self.connection.touch(ReceiveBuffer::take_ready_line)
+    /// The next line; `search` is none at first, and is made only for those that have to be waited for.
+    fn poll_line(&mut self, cx: &mut Context<'_>, search: &mut Option<Search>) -> Poll<Result<Bytes>> {
+        let search = match search {
+            Some(search) => search,
+            none => {
+                self.settle();
+                if let Some(line) = self.connection.ready_line() {
+                    return Poll::Ready(Ok(line));
+                }
+                none.insert(Search::new(&[b"\n"])?)
+            }
+        };
+        self.connection.poll_take(cx, |buffer| buffer.take_line(search))
     }
 }
 
