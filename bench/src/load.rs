@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 pub(crate) use bulk::bulk;
 pub(crate) use churn::{ask, churn, churn_many};
 pub(crate) use lines::lines;
-pub(crate) use ping::{idle, open, ping};
+pub(crate) use ping::{Stood, idle, open, ping, stand};
 pub(crate) use tls::{Cipher, Tls};
 
 use crate::peers::Server;
@@ -116,7 +116,7 @@ fn connect_all(address: SocketAddr, count: usize) -> Result<Vec<mio::net::TcpStr
 }
 
 fn connect(address: SocketAddr) -> Result<mio::net::TcpStream> {
-    let stream = std::net::TcpStream::connect(address)?;
+    let stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(mio::net::TcpStream::from_std(stream))

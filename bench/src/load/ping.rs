@@ -13,7 +13,12 @@ use crate::peers::Server;
 
 /// How many connections get their first message together.
 const AT_ONCE: usize = 50;
-const MESSAGE: [u8; 64] = [b'x'; 64];
+/// A line in capitals, which comes back as it is from servers that answer lines too.
+const MESSAGE: [u8; 64] = {
+    let mut message = [b'X'; 64];
+    message[63] = b'\n';
+    message
+};
 
 struct Client {
     stream: TcpStream,
@@ -118,6 +123,39 @@ impl Clients {
         };
         Ok(Figure { latencies: Some(PERCENTILES.map(at)), ..clock.figure(count as u64) })
     }
+}
+
+/// What came of many questions at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stood {
+    pub(crate) answers: u64,
+    /// How many connections had one.
+    pub(crate) answered: usize,
+    /// When the last one came.
+    pub(crate) last: Duration,
+}
+
+/// All of `count` connections ask at once, and again for each answer, for `time`; who is never answered waits.
+pub(crate) fn stand(address: SocketAddr, count: usize, time: Duration) -> Result<Stood> {
+    let mut all = open(address, count)?;
+    let begin = Instant::now();
+    let mut stood = Stood { answers: 0, answered: 0, last: Duration::ZERO };
+    let mut had_one = vec![false; count];
+    all.clients.iter_mut().try_for_each(|client| client.ask(begin))?;
+    while begin.elapsed() < time {
+        all.poll.poll(&mut all.events, Some(Duration::from_millis(10)))?;
+        for event in &all.events {
+            let client = &mut all.clients[event.token().0];
+            if client.hear()? {
+                let now = Instant::now();
+                client.ask(now)?;
+                stood.answers += 1;
+                stood.answered += usize::from(!std::mem::replace(&mut had_one[event.token().0], true));
+                stood.last = now - begin;
+            }
+        }
+    }
+    Ok(stood)
 }
 
 /// All of `count` connections are in use.
