@@ -35,6 +35,8 @@ pub(crate) struct Figure {
     pub(crate) cpu: Option<Duration>,
     /// How long answers took, at each of [`PERCENTILES`], where there are answers.
     pub(crate) latencies: Option<[Duration; 4]>,
+    /// Connections that asked and had no answer: the server forgets them beside the others.
+    pub(crate) unserved: usize,
 }
 
 impl Figure {
@@ -106,7 +108,7 @@ impl<'a> Clock<'a> {
 
     /// What was counted while it counted.
     fn figure(&self, count: u64) -> Figure {
-        Figure { count, time: self.span.measure, cpu: self.cpu, latencies: None }
+        Figure { count, time: self.span.measure, cpu: self.cpu, latencies: None, unserved: 0 }
     }
 }
 

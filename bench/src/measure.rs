@@ -66,6 +66,8 @@ pub(crate) struct Series {
     /// Processor seconds for each request, byte, line or connection.
     pub(crate) costs: Vec<f64>,
     pub(crate) latencies: Vec<[Duration; 4]>,
+    /// Connections that had no answer while it was measured.
+    pub(crate) unserved: Vec<f64>,
     /// Why it did not complete.
     pub(crate) failed: Option<String>,
 }
@@ -75,6 +77,7 @@ impl Series {
         self.rates.push(figure.rate());
         self.costs.extend(figure.cpu.map(|cpu| cpu.as_secs_f64() / figure.count as f64));
         self.latencies.extend(figure.latencies);
+        self.unserved.push(figure.unserved as f64);
     }
 
     fn rates(&self) -> Result<&[f64], &str> {
@@ -137,10 +140,21 @@ pub(crate) fn row(test: &Test, pair: &Pair, measured: &Measured) -> Row {
         by_cpu: median(&ratios(&peer.costs, &ours.costs)),
         micros: [micros(ours), micros(peer)],
         target: pair.target,
+        note: unserved(test, pair, measured),
         ..Row::default()
     };
     let row = row.compare(ours.rates(), peer.rates());
     Row { values: row.values.map(|value| Some(value? / scale)), ..row }
+}
+
+/// Whose rate is that of fewer connections than there are.
+fn unserved(test: &Test, pair: &Pair, measured: &Measured) -> Option<String> {
+    let told = |peer: Peer| {
+        let count = median(&measured.get(&peer)?.unserved).filter(|count| *count >= 1.0)?;
+        Some(format!("{} left {count} of {} connections without an answer", peer.name(), test.load.connections()))
+    };
+    let told: Vec<String> = [pair.ours, pair.peer].into_iter().filter_map(told).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 #[cfg(test)]

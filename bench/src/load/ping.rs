@@ -24,6 +24,8 @@ struct Client {
     stream: TcpStream,
     got: usize,
     sent_at: Instant,
+    /// An answer counted.
+    served: bool,
 }
 
 impl Client {
@@ -69,7 +71,7 @@ impl Clients {
             let some = first..count.min(first + AT_ONCE);
             for (index, mut stream) in some.clone().zip(connect_all(address, some.len())?) {
                 all.poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
-                all.clients.push(Client { stream, got: 0, sent_at: Instant::now() });
+                all.clients.push(Client { stream, got: 0, sent_at: Instant::now(), served: false });
                 all.clients[index].ask(Instant::now())?;
             }
             some.into_iter().try_for_each(|index| all.hear_from(index))?;
@@ -103,6 +105,7 @@ impl Clients {
                 }
                 clock.tick()?;
                 if clock.counts() {
+                    client.served = true;
                     latencies.push((clock.now - client.sent_at).as_nanos().try_into().unwrap_or(u32::MAX));
                 }
                 if clock.is_over() {
@@ -121,7 +124,8 @@ impl Clients {
             let index = ((count - 1) as f64 * percent / 100.0) as usize;
             Duration::from_nanos((*latencies.select_nth_unstable(index).1).into())
         };
-        Ok(Figure { latencies: Some(PERCENTILES.map(at)), ..clock.figure(count as u64) })
+        let unserved = self.clients[..active].iter().filter(|client| !client.served).count();
+        Ok(Figure { latencies: Some(PERCENTILES.map(at)), unserved, ..clock.figure(count as u64) })
     }
 }
 
@@ -140,7 +144,6 @@ pub(crate) fn stand(address: SocketAddr, count: usize, time: Duration) -> Result
     let mut all = open(address, count)?;
     let begin = Instant::now();
     let mut stood = Stood { answers: 0, answered: 0, last: Duration::ZERO };
-    let mut had_one = vec![false; count];
     all.clients.iter_mut().try_for_each(|client| client.ask(begin))?;
     while begin.elapsed() < time {
         all.poll.poll(&mut all.events, Some(Duration::from_millis(10)))?;
@@ -150,7 +153,7 @@ pub(crate) fn stand(address: SocketAddr, count: usize, time: Duration) -> Result
                 let now = Instant::now();
                 client.ask(now)?;
                 stood.answers += 1;
-                stood.answered += usize::from(!std::mem::replace(&mut had_one[event.token().0], true));
+                stood.answered += usize::from(!std::mem::replace(&mut client.served, true));
                 stood.last = now - begin;
             }
         }

@@ -3,11 +3,12 @@
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
-use wasi::clocks::monotonic_clock::subscribe_duration;
-use wasi::io::poll::{Pollable, poll};
+use wasi::io::poll::Pollable;
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use wasi::sockets::tcp::TcpSocket;
 use wasi_streams_bench_guests::Mode;
+
+use crate::poller::renew_budget;
 
 /// The host zeroes what is asked for: small at first, more while reads are filled.
 const MIN_READ: usize = 4 * 1024;
@@ -53,6 +54,8 @@ pub(crate) struct Connection {
     ending: bool,
     pub(crate) hot: bool,
     pub(crate) active_at: u64,
+    /// The sweep of the poller in which it was last asked.
+    pub(crate) asked_in: u64,
 }
 
 impl Connection {
@@ -73,6 +76,7 @@ impl Connection {
             ending: false,
             hot: false,
             active_at: 0,
+            asked_in: 0,
         }
     }
 
@@ -208,7 +212,7 @@ impl Connection {
     fn permit(&self) -> Result<u64, StreamError> {
         match self.output.check_write()? {
             0 => {
-                poll(&[&subscribe_duration(0)]);
+                renew_budget();
                 self.output.check_write()
             }
             permit => Ok(permit),
