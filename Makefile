@@ -102,8 +102,7 @@ bench: setup composed ## measure the library beside its peers; QUICK=1 for less,
 	$(say) 'bench: the servers'
 	cargo build --locked -p $(GUESTS) $(COMPONENT)
 	cargo build --locked -p $(GUESTS) --features tls --bin bench-ours-tls $(COMPONENT)
-	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
-	cargo build --locked --release -p $(BENCH)
+	cargo build --locked --release -p $(HOST) -p $(BENCH) --bins
 	$(say) 'bench'
 	@PYTHON=$(PYTHON) target/release/$(BENCH) $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(DOCS),--docs)
 

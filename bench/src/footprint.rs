@@ -1,5 +1,6 @@
-//! What a server takes beside time: memory, and the time until it is there.
+//! What a server takes beside time: memory, calls of the host, and the time until it is there.
 
+mod calls;
 mod memory;
 mod start;
 
@@ -20,7 +21,7 @@ pub(crate) struct Footprint {
     measure: fn(&Footprint, &Places, Plan) -> Vec<Row>,
 }
 
-pub(crate) fn footprints() -> [Footprint; 5] {
+pub(crate) fn footprints() -> [Footprint; 8] {
     let of = |name, connections, measure| Footprint { name, only_full: false, connections, measure };
     [
         of("host memory of an idle connection", memory::IDLE, memory::idle),
@@ -28,6 +29,9 @@ pub(crate) fn footprints() -> [Footprint; 5] {
         of("guest memory of a full connection", memory::FULL, memory::full),
         of("memory after 10000 connections", 8, memory::after_churn),
         of("start to first byte", 1, start::start),
+        of("host calls of a request, ping 1", 1, calls::calls),
+        of("host calls of a request, ping 100", 100, calls::calls),
+        of("host calls of a request, ping 1000", 1000, calls::calls),
     ]
 }
 

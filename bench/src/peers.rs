@@ -1,7 +1,8 @@
 //! The servers that are compared: how each is started, and what it has used.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -131,10 +132,14 @@ impl Places {
         command
     }
 
+    /// Where cargo leaves a component.
+    fn built(&self, name: &str) -> PathBuf {
+        self.root.join("target/wasm32-wasip2/component").join(name).with_extension("wasm")
+    }
+
     /// How `peer` is started.
     pub(crate) fn command(&self, peer: Peer, mode: Mode) -> Result<Command> {
-        let built = |name: &str| self.root.join("target/wasm32-wasip2/component").join(name).with_extension("wasm");
-        let guest = |name: &str, arguments: &[&str]| self.guest(&built(name), arguments);
+        let guest = |name: &str, arguments: &[&str]| self.guest(&self.built(name), arguments);
         let composed = |name: &str, arguments: &[&str]| {
             self.guest(&self.root.join("target/components/composed").join(name).with_extension("wasm"), arguments)
         };
@@ -176,21 +181,45 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Child,
     /// Open as long as it runs: it may have more to say.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Server {
     pub(crate) fn start(places: &Places, peer: Peer, mode: Mode) -> Result<Self> {
         let mut command = places.command(peer, mode)?;
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        command.stdin(Stdio::null());
+        Self::spawn(command, peer)
+    }
+
+    /// One that counts what it calls of its host.
+    pub(crate) fn start_counted(places: &Places, peer: Peer, component: &str) -> Result<Self> {
+        let mut command = Command::new(places.root.join("target/release/wasi-streams-count"));
+        command.arg(places.built(component)).arg(Mode::Echo.argument()).stdin(Stdio::piped());
+        Self::spawn(command, peer)
+    }
+
+    fn spawn(mut command: Command, peer: Peer) -> Result<Self> {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.with_context(|| format!("starting {command:?}"))?;
         match read_port(&mut child) {
-            Ok((port, output)) => Ok(Self { peer, address: ([127, 0, 0, 1], port).into(), child, _output: output }),
+            Ok((port, output)) => Ok(Self { peer, address: ([127, 0, 0, 1], port).into(), child, output }),
             Err(error) => {
                 end(&mut child);
                 Err(error.context(format!("waiting for {command:?}")))
             }
         }
+    }
+
+    /// What it has called of its host so far, and how often: one that counts.
+    pub(crate) fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
+        self.child.stdin.as_mut().context("it does not count")?.write_all(b"\n")?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let call = |pair: &str| {
+            let (name, count) = pair.split_once('=')?;
+            Some((name.to_owned(), count.parse().ok()?))
+        };
+        line.split_whitespace().map(|pair| call(pair).with_context(|| format!("it says {pair:?}"))).collect()
     }
 
     /// The time that all of its threads have run; none where the system does not say.

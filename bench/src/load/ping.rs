@@ -127,6 +127,27 @@ impl Clients {
         let unserved = self.clients[..active].iter().filter(|client| !client.served).count();
         Ok(Figure { latencies: Some(PERCENTILES.map(at)), unserved, ..clock.figure(count as u64) })
     }
+
+    /// As in [`stand`].
+    pub(crate) fn stand(&mut self, time: Duration) -> Result<Stood> {
+        let begin = Instant::now();
+        let mut stood = Stood { answers: 0, answered: 0, last: Duration::ZERO };
+        self.clients.iter_mut().try_for_each(|client| client.ask(begin))?;
+        while begin.elapsed() < time {
+            self.poll.poll(&mut self.events, Some(Duration::from_millis(10)))?;
+            for event in &self.events {
+                let client = &mut self.clients[event.token().0];
+                if client.hear()? {
+                    let now = Instant::now();
+                    client.ask(now)?;
+                    stood.answers += 1;
+                    stood.answered += usize::from(!std::mem::replace(&mut client.served, true));
+                    stood.last = now - begin;
+                }
+            }
+        }
+        Ok(stood)
+    }
 }
 
 /// What came of many questions at once.
@@ -141,24 +162,7 @@ pub(crate) struct Stood {
 
 /// All of `count` connections ask at once, and again for each answer, for `time`; who is never answered waits.
 pub(crate) fn stand(address: SocketAddr, count: usize, time: Duration) -> Result<Stood> {
-    let mut all = open(address, count)?;
-    let begin = Instant::now();
-    let mut stood = Stood { answers: 0, answered: 0, last: Duration::ZERO };
-    all.clients.iter_mut().try_for_each(|client| client.ask(begin))?;
-    while begin.elapsed() < time {
-        all.poll.poll(&mut all.events, Some(Duration::from_millis(10)))?;
-        for event in &all.events {
-            let client = &mut all.clients[event.token().0];
-            if client.hear()? {
-                let now = Instant::now();
-                client.ask(now)?;
-                stood.answers += 1;
-                stood.answered += usize::from(!std::mem::replace(&mut client.served, true));
-                stood.last = now - begin;
-            }
-        }
-    }
-    Ok(stood)
+    open(address, count)?.stand(time)
 }
 
 /// All of `count` connections are in use.
