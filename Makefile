@@ -54,7 +54,7 @@ components: programs composed ## build everything that becomes a component, to t
 	@tools/collect-components.sh --all $(EXAMPLES) $(FIXTURES)
 
 composed: ## build the library as a component, and the programs in Rust that use it by composition
-	@tools/export.sh
+	@tools/export.sh $(EXPORTS)
 	$(say) 'composed: programs in Rust that use the library by composition'
 	cargo build --locked -p $(COMPOSE)
 	cargo build --locked $(CONSUMERS:%=-p %) $(COMPONENT)
@@ -98,6 +98,8 @@ bench-tls: components ## measure what TLS costs in a guest, against the same pro
 	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
 	@$(PYTHON) tools/tls_cost.py
 
+# All that its composed programs consist of.
+bench: EXPORTS := wasi-streams wasi-streams-driver
 bench: setup composed ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' for one test (or ONLY=ping), DOCS=1 to write docs/benchmarks.md
 	$(say) 'bench: the servers'
 	cargo build --locked -p $(GUESTS) $(COMPONENT)
