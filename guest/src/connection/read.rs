@@ -30,41 +30,22 @@ impl Connection {
     }
 
     /// Runs `f` on the buffer, and lets the pump go on when that made room.
+    #[inline]
     pub(crate) fn touch<T>(&self, f: impl FnOnce(&mut ReceiveBuffer) -> T) -> T {
         let mut state = self.state.borrow_mut();
         let was_paused = state.receive.is_paused();
         let result = f(&mut state.receive);
-        let resumed = was_paused && !state.receive.is_paused();
-        let pump = if resumed { state.pump.clone() } else { None };
-        drop(state);
-        pump.iter().for_each(Waker::wake_by_ref);
+        if was_paused && !state.receive.is_paused() {
+            drop(state);
+            self.resumed();
+        }
         result
     }
 
-    /// The next line if it can be taken at once.
-    pub(crate) fn ready_line(&self) -> Option<Bytes> {
-        let mut state = self.state.borrow_mut();
-        if !state.receive.is_paused() {
-            return state.receive.take_ready_line();
-        }
-        drop(state);
-        self.touch(ReceiveBuffer::take_ready_line)
-    }
-
-    /// Notes that `n` lent bytes are used; false, and nothing, when what was lent must not be used any more.
-    pub(crate) fn use_loan(&self, n: usize) -> bool {
-        let mut state = self.state.borrow_mut();
-        if !state.receive.is_loan_good() {
-            return false;
-        }
-        let was_paused = state.receive.is_paused();
-        state.receive.settle_loan(n);
-        if was_paused && !state.receive.is_paused() {
-            let pump = state.pump.clone();
-            drop(state);
-            pump.iter().for_each(Waker::wake_by_ref);
-        }
-        true
+    #[cold]
+    fn resumed(&self) {
+        let pump = self.state.borrow().pump.clone();
+        pump.iter().for_each(Waker::wake_by_ref);
     }
 
     /// Looks at the buffer.

@@ -89,6 +89,11 @@ impl Search {
         Ok(Self { longest, offset: 0 })
     }
 
+    /// Starts a search for the end of a line.
+    pub(crate) const fn for_newline() -> Self {
+        Self { longest: 1, offset: 0 }
+    }
+
     /// Looks at what is new in `data`. `None` means "no separator yet, and still within the limit".
     ///
     /// The separator itself does not count against `limit`.
@@ -124,7 +129,7 @@ impl Search {
 /// The match that ends first; of two that end at the same byte, the shorter (R47, R49).
 fn first_match(data: &[u8], from: usize, separators: &[&[u8]]) -> Option<Match> {
     if let [[byte]] = separators {
-        let start = from + memchr(*byte, data.get(from..)?)?;
+        let start = from + find_byte(*byte, data.get(from..)?)?;
         return Some(Match { start, end: start + 1 });
     }
     let mut best: Option<Match> = None;
@@ -138,6 +143,55 @@ fn first_match(data: &[u8], from: usize, separators: &[&[u8]]) -> Option<Match> 
         };
     }
     best
+}
+
+/// What [`find_byte`] looks at before it calls anything: most lines are not much longer.
+const NEAR: usize = 32;
+
+/// Vector code pays where there is more than this. A component has none, unless it was built for hosts that have SIMD.
+const FAR: usize =
+    if cfg!(all(target_family = "wasm", not(target_feature = "simd128"))) { usize::MAX } else { 2 * NEAR };
+
+/// Where `byte` is first.
+#[inline(always)]
+pub(crate) fn find_byte(byte: u8, data: &[u8]) -> Option<usize> {
+    match data.split_first_chunk() {
+        Some((near, rest)) => find_in_block(byte, near).or_else(|| Some(NEAR + find_in_rest(byte, rest)?)),
+        None => find_in_rest(byte, data),
+    }
+}
+
+#[inline(never)]
+fn find_in_rest(byte: u8, data: &[u8]) -> Option<usize> {
+    if data.len() > FAR {
+        return memchr(byte, data);
+    }
+    let (blocks, rest) = data.as_chunks();
+    let at = blocks.iter().enumerate().find_map(|(i, block)| Some(i * NEAR + find_in_block(byte, block)?));
+    at.or_else(|| Some(data.len() - rest.len() + find_in_words(byte, rest)?))
+}
+
+fn find_in_words(byte: u8, data: &[u8]) -> Option<usize> {
+    let (words, rest) = data.as_chunks();
+    let at = words.iter().enumerate().find_map(|(i, word)| Some(i * size_of_val(word) + find_in_word(byte, *word)?));
+    at.or_else(|| Some(data.len() - rest.len() + rest.iter().position(|each| *each == byte)?))
+}
+
+/// Without a loop, when this is optimised.
+#[inline]
+fn find_in_block(byte: u8, block: &[u8; NEAR]) -> Option<usize> {
+    find_in_words(byte, block)
+}
+
+/// The same in eight bytes at once.
+#[inline]
+fn find_in_word(byte: u8, word: [u8; size_of::<u64>()]) -> Option<usize> {
+    const LOW_BITS: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH_BITS: u64 = LOW_BITS << 7;
+    let differs = u64::from_le_bytes(word) ^ (LOW_BITS * u64::from(byte));
+    // The high bit of each byte that was zero; a borrow may set more of them, but only behind the first.
+    let found = differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]

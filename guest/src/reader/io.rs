@@ -11,14 +11,8 @@ use super::StreamReader;
 impl AsyncBufRead for StreamReader {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        if let Some(error) = this.exception() {
-            return Poll::Ready(Err(error.into()));
-        }
-        this.heed_recall();
-        if this.unused().is_empty() {
-            this.settle();
-            ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
-            this.borrow_all();
+        if !this.connection.look(|buffer| buffer.is_lent()) {
+            ready!(this.poll_borrow(cx))?;
         }
         Poll::Ready(Ok(this.unused()))
     }
@@ -27,7 +21,7 @@ impl AsyncBufRead for StreamReader {
         let this = self.get_mut();
         let n = n.min(this.unused().len());
         this.used += n;
-        this.connection.touch(|buffer| buffer.settle_loan(n));
+        this.connection.touch(|buffer| buffer.use_lent(n));
     }
 }
 

@@ -7,13 +7,13 @@ mod lines;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::proto::buffer::DEFAULT_LIMIT;
+use crate::proto::buffer::{DEFAULT_LIMIT, ReceiveBuffer};
 use crate::proto::search::{Search, Separators};
 
 pub use feed::Feeder;
@@ -46,12 +46,10 @@ pub use lines::Lines;
 pub struct StreamReader {
     connection: Rc<Connection>,
     limit: usize,
-    /// What was lent out for borrowed access; empty when all of it is used.
+    /// A view of what is buffered, for borrowed access; good as long as the buffer says so.
     lent: Bytes,
     /// How much of that is used.
     used: usize,
-    /// The line that `readline_ref` lends when it is not a part of that.
-    line: Bytes,
 }
 
 impl StreamReader {
@@ -82,7 +80,7 @@ impl StreamReader {
 
     pub(crate) fn of(connection: Rc<Connection>) -> Self {
         let limit = connection.look(|buffer| buffer.limit());
-        Self { connection, limit, lent: Bytes::new(), used: 0, line: Bytes::new() }
+        Self { connection, limit, lent: Bytes::new(), used: 0 }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -246,15 +244,18 @@ impl StreamReader {
     ///
     /// Nothing is taken before the call completes.
     pub async fn readline_ref(&mut self) -> Result<&[u8]> {
-        let (from, rest) = (self.used, self.unused());
-        let found = memchr::memchr(b'\n', rest).filter(|at| *at <= self.limit);
-        if let Some(len) = found.map(|at| at + 1).filter(|len| self.connection.use_loan(*len)) {
-            self.used += len;
-            return Ok(&self.lent[from..from + len]);
+        if let Some(n) = self.connection.touch(ReceiveBuffer::use_lent_line) {
+            return Ok(self.lent_line(n));
         }
-        self.line = self.readline().await?;
-        self.borrow_all();
-        Ok(&self.line)
+        self.settle();
+        if let Some((view, n)) = self.connection.touch(ReceiveBuffer::lend_ready_line) {
+            self.lent = view;
+            return Ok(self.lent_line(n));
+        }
+        let line = self.readline().await?;
+        let n = line.len();
+        self.lent = line; // nothing of it is unused
+        Ok(self.lent_line(n))
     }
 
     // ------------------------------------------------------------------ state
@@ -303,51 +304,45 @@ impl StreamReader {
         &self.lent[self.used..]
     }
 
-    /// Lends everything that is here.
-    fn borrow_all(&mut self) {
-        (self.lent, self.used) = (self.connection.touch(|buffer| buffer.lend()), 0);
+    /// The next `n` lent bytes, used now.
+    #[inline]
+    fn lent_line(&mut self, n: usize) -> &[u8] {
+        let from = self.used;
+        self.used += n;
+        &self.lent[from..self.used]
     }
 
-    /// Gives up what was lent when somebody else has it now: the engine of TLS, since `start_tls` (U08, U09).
-    pub(crate) fn heed_recall(&mut self) {
-        #[cfg(feature = "tls")]
-        if !self.lent.is_empty() && self.connection.touch(|buffer| buffer.was_recalled()) {
-            (self.lent, self.used) = (Bytes::new(), 0);
-        }
-    }
-
-    /// Puts what was lent and not used back into the buffer.
+    /// Gives up what is lent; what was not used is still in the buffer.
     #[inline]
     pub(crate) fn settle(&mut self) {
-        if !self.lent.is_empty() || !self.line.is_empty() {
-            self.return_all();
+        if !self.lent.is_empty() {
+            (self.lent, self.used) = (Bytes::new(), 0);
+            self.connection.touch(ReceiveBuffer::end_loan);
         }
     }
 
-    fn return_all(&mut self) {
-        self.line = Bytes::new(); // or it would share memory with what goes back
-        self.heed_recall();
-        let lent = std::mem::take(&mut self.lent);
-        let used = std::mem::take(&mut self.used);
-        if !lent.is_empty() {
-            let rest = lent.slice(used..);
-            drop(lent);
-            self.connection.touch(|buffer| buffer.return_loan(rest));
-        }
+    /// Waits until something is here and lends that; nothing at the end.
+    #[inline(never)]
+    fn poll_borrow(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.settle();
+        self.lent = ready!(self.connection.poll_take(cx, ReceiveBuffer::lend))?;
+        Poll::Ready(Ok(()))
     }
 
-    /// The next line; `search` is none at first, and is made only for those that have to be waited for.
+    /// The next line; `search` is none at first, and made only for a line that is not just there.
+    #[inline]
     fn poll_line(&mut self, cx: &mut Context<'_>, search: &mut Option<Search>) -> Poll<Result<Bytes>> {
-        let search = match search {
-            Some(search) => search,
-            none => {
-                self.settle();
-                if let Some(line) = self.connection.ready_line() {
-                    return Poll::Ready(Ok(line));
-                }
-                none.insert(Search::new(&[b"\n"])?)
+        if search.is_none() {
+            self.settle();
+            if let Some(line) = self.connection.touch(ReceiveBuffer::take_ready_line) {
+                return Poll::Ready(Ok(line));
             }
-        };
+        }
+        self.poll_slow_line(cx, search.get_or_insert(Search::for_newline()))
+    }
+
+    #[inline(never)]
+    fn poll_slow_line(&self, cx: &mut Context<'_>, search: &mut Search) -> Poll<Result<Bytes>> {
         self.connection.poll_take(cx, |buffer| buffer.take_line(search))
     }
 }
