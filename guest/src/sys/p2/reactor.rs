@@ -6,6 +6,7 @@
 //! sources, as the cost of polling them all does, up to [`TICK`].
 
 mod lending;
+mod list;
 mod readiness;
 
 use std::cell::{Cell, RefCell};
@@ -13,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
+
+use list::{CHUNK, Scratch, TOLD, emptied, look_at_the_rest};
 
 use super::tcp::Parked;
 use super::watched::Graveyard;
@@ -57,8 +60,6 @@ struct Reactor {
     hot: RefCell<Vec<usize>>,
     waiting: Cell<usize>,
     held: Cell<usize>,
-    /// Where in the list the next poll of many sources begins.
-    start: Cell<usize>,
     /// Nanoseconds of all ticks so far: coarse, and without asking the host.
     ticked: Cell<u64>,
     /// The pollable of the next deadline: made once for each deadline.
@@ -71,15 +72,6 @@ struct Reactor {
     /// What is over, and has pollables in other hands.
     graveyard: RefCell<Graveyard>,
     bytes_sent: Cell<u64>,
-}
-
-/// What a poll needs for itself: empty between polls, and kept so that they allocate nothing.
-#[derive(Debug, Default)]
-struct Scratch {
-    keys: Vec<usize>,
-    list: Vec<&'static Pollable>,
-    ready: Vec<usize>,
-    wakers: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -277,10 +269,10 @@ impl Reactor {
             let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
             keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
         }
-        // A host whose budget is spent says nothing of the rest of the list, however long that goes on: the tick comes
-        // first, and the sources take turns at being next.
-        let start = if keys.len() > ONE_TIER { self.start.get() % keys.len() } else { 0 };
-        keys.rotate_left(start);
+        // What is left of the budget may be too little, each time anew.
+        if keys.len() > CHUNK {
+            yield_to_host();
+        }
         let mut tick = self.tick.borrow_mut();
         let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
         if !everybody {
@@ -301,15 +293,15 @@ impl Reactor {
                     *tick = None;
                     self.tick_is_due.set(true);
                 }
-                Some(index) => match keys.get(index) {
-                    Some(key) => {
-                        scratch.ready.push(*key);
-                        self.start.set(start + index + 1);
-                    }
+                Some(index) => match keys.get_mut(index) {
+                    Some(key) => scratch.ready.push(std::mem::replace(key, TOLD)),
                     None if at_most.is_none() => *timer = None,
                     None => {}
                 },
             }
+        }
+        if scratch.ready.len() >= CHUNK {
+            look_at_the_rest(&sources, scratch);
         }
     }
 
@@ -369,11 +361,6 @@ impl Reactor {
         self.parked.borrow_mut().retain_mut(|parked| !parked.is_free());
         self.graveyard.borrow_mut().tend();
     }
-}
-
-/// The memory of a list, for another one that lives longer: collecting in place keeps it.
-fn emptied(list: Vec<&Pollable>) -> Vec<&'static Pollable> {
-    list.into_iter().map_while(|_| None).collect()
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -16,6 +16,8 @@ use super::world::{self, NEVER, Place, Shared, World};
 pub(crate) struct Pollable {
     handle: Handle,
     source: Source,
+    /// When it was made, counted in calls of the host.
+    age: u64,
 }
 
 enum Source {
@@ -45,6 +47,9 @@ pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
     assert!(!list.is_empty(), "trap: poll of an empty list");
     let _world = Place::world();
     let world = &world::current();
+    // As wasmtime does: whatever the order of the list, the oldest are asked first, which counts when a budget is spent.
+    let mut in_order: Vec<(u32, &Pollable)> = (0..).zip(list.iter().copied()).collect();
+    in_order.sort_by_key(|(_, pollable)| pollable.age);
     let alive = world.borrow_mut().count_poll(list.len());
     assert!(alive, "simulated livelock: the program polls again and again, and nothing moves: {list:?}");
     loop {
@@ -52,7 +57,7 @@ pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
         let mut ready = Vec::new();
         let mut lies = Vec::new();
         let mut turn = false;
-        for (index, pollable) in (0..).zip(list) {
+        for &(index, pollable) in &in_order {
             match pollable.readiness(world) {
                 Readiness::Ready => ready.push(index),
                 Readiness::NeedsTurn => turn = true,
@@ -71,7 +76,7 @@ pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
         }
         if !ready.is_empty() {
             w.lied = false;
-            ready.extend(lies);
+            ready.append(&mut lies);
             ready.sort_unstable();
             return ready;
         }
@@ -158,8 +163,12 @@ impl Pollable {
     }
 
     fn new(handle: Handle, source: Source) -> Self {
-        handle.world.borrow_mut().counts.pollables += 1;
-        Self { handle, source }
+        let age = {
+            let counts = &mut handle.world.borrow_mut().counts;
+            counts.pollables += 1;
+            counts.host_calls
+        };
+        Self { handle, source, age }
     }
 
     fn world(&self) -> &Shared {
