@@ -270,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_is_found_wherever_it_is_and_whatever_is_around_it() {
+        for byte in [b'\n', 0, 0x7F, 0x80, 0xFF] {
+            // Bytes that differ in one bit, and those that borrow from it.
+            let others = (0..8).map(|bit| byte ^ (1 << bit)).chain([byte.wrapping_sub(1), byte.wrapping_add(1)]);
+            for other in others {
+                for len in 0..=3 * NEAR + 9 {
+                    let mut data = vec![other; len];
+                    assert_eq!(find_byte(byte, &data), None, "{byte} in {len} times {other}");
+                    for at in (0..len).rev() {
+                        data[at] = byte; // and behind it more of them
+                        assert_eq!(find_byte(byte, &data), Some(at), "{byte} at {at} in {len} times {other}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn r42_r43_r44_an_empty_separator_is_an_argument_error() {
         for list in [&[] as &[&[u8]], &[b""], &[b"a", b""]] {
             assert!(matches!(Search::new(list), Err(Error::InvalidInput(_))));
