@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::sys::types::KeepAliveNanos;
 
 /// The default delay between attempts to connect, in happy eyeballs: 250 ms (RFC 8305 section 5).
@@ -221,7 +221,8 @@ impl IntoPort for &str {
         let port = self.trim().parse();
         port.map(Some).map_err(|_| {
             Error::InvalidInput(
-                format!("port {self:?} is not a number from 0 to 65535 (service names are not known here)").into(),
+                format!("port {} is not a number from 0 to 65535 (service names are not known here)", quoted(self))
+                    .into(),
             )
         })
     }
