@@ -203,7 +203,6 @@ impl ReceiveBuffer {
             self.back = BytesMut::from(mem::take(&mut self.front));
         }
         self.front = bytes;
-        self.lent = false;
         self.join();
         self.pause_if_high();
     }

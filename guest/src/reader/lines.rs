@@ -1,4 +1,4 @@
-//! The lines of a reader as a stream.
+//! The lines of a reader, one by one and as a stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,5 +34,27 @@ impl Stream for Lines<'_> {
             Ok(line) if line.is_empty() => None, // R77
             other => Some(other),
         })
+    }
+}
+
+/// What [`StreamReader::readline`] returns. Not an async function: what that keeps and checks costs as much as a short line.
+pub(super) struct ReadLine<'a> {
+    reader: &'a mut StreamReader,
+    search: Option<Search>,
+}
+
+impl<'a> ReadLine<'a> {
+    pub(super) fn of(reader: &'a mut StreamReader) -> Self {
+        Self { reader, search: None }
+    }
+}
+
+impl Future for ReadLine<'_> {
+    type Output = Result<Bytes>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.reader.poll_line(cx, &mut this.search)
     }
 }

@@ -18,6 +18,7 @@ use crate::proto::search::{Search, Separators};
 
 pub use feed::Feeder;
 pub use lines::Lines;
+use lines::ReadLine;
 
 /// The reading half of a connection, like `asyncio.StreamReader`.
 ///
@@ -162,9 +163,7 @@ impl StreamReader {
     /// Nothing is taken before the call completes.
     #[doc(alias = "read_line")]
     pub fn readline(&mut self) -> impl Future<Output = Result<Bytes>> {
-        // Not an async function: what that keeps and checks costs as much as a short line.
-        let mut search = None;
-        poll_fn(move |cx| self.poll_line(cx, &mut search))
+        ReadLine::of(self)
     }
 
     /// Reads up to and including `separator`; of several separators the one that ends first counts.
@@ -330,7 +329,7 @@ impl StreamReader {
     }
 
     /// The next line; `search` is none at first, and made only for a line that is not just there.
-    #[inline]
+    #[inline(always)]
     fn poll_line(&mut self, cx: &mut Context<'_>, search: &mut Option<Search>) -> Poll<Result<Bytes>> {
         if search.is_none() {
             self.settle();
