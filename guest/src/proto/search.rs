@@ -148,9 +148,11 @@ fn first_match(data: &[u8], from: usize, separators: &[&[u8]]) -> Option<Match> 
 /// What [`find_byte`] looks at before it calls anything: most lines are not much longer.
 const NEAR: usize = 32;
 
-/// Vector code pays where there is more than this. A component has none, unless it was built for hosts that have SIMD.
-const FAR: usize =
-    if cfg!(all(target_family = "wasm", not(target_feature = "simd128"))) { usize::MAX } else { 2 * NEAR };
+/// Vector code pays where there is more than this.
+const FAR: usize = 2 * NEAR;
+
+/// A component has vector code only when it was built for hosts that have SIMD.
+const HAS_VECTORS: bool = !cfg!(all(target_family = "wasm", not(target_feature = "simd128")));
 
 /// Where `byte` is first.
 #[inline(always)]
@@ -163,7 +165,7 @@ pub(crate) fn find_byte(byte: u8, data: &[u8]) -> Option<usize> {
 
 #[inline(never)]
 fn find_in_rest(byte: u8, data: &[u8]) -> Option<usize> {
-    if data.len() > FAR {
+    if HAS_VECTORS && data.len() > FAR {
         return memchr(byte, data);
     }
     let (blocks, rest) = data.as_chunks();
