@@ -1,4 +1,4 @@
-//! wstd with a thousand connections: it stands still for ever where 128 or more are ready at once. That is no rate to compare in
+//! wstd with a thousand connections: most get no answer where 128 or more are ready at once. That is no rate to compare in
 //! rounds, but a fact to be measured: how many answers it gives in a time in which ours goes on.
 
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn told(stood: Stood, time: Duration) -> String {
         Ok(()) => format!("it went on for all of {time:?}, with {answers} answers"),
         Err(_) => {
             format!(
-                "it stood still: {answers} answers to {answered} of {CONNECTIONS} in {time:?}, the last after {last:.2?}"
+                "it starves most: {answers} answers to {answered} of {CONNECTIONS} in {time:?}, the last after {last:.2?}"
             )
         }
     }

@@ -7,7 +7,7 @@ use crate::peers::{Mode, Peer};
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
-    /// That the test completes at all, where the peer stands still: no fewer answers than the peer gives.
+    /// That the test completes at all, where the peer starves most: no fewer answers than the peer gives.
     Completes,
 }
 
@@ -127,7 +127,7 @@ impl Test {
     }
 }
 
-/// All of it. wstd takes no part where 128 or more connections are ready at once, where it stands still for ever.
+/// All of it. wstd takes no part where 128 or more connections are ready at once, where most get no answer.
 pub(crate) fn tests() -> Vec<Test> {
     use Peer::{Asyncio, Raw, RawOneTier, Std, Tokio, Wstd};
     let ping = |name, count| Test::new(name, Mode::Echo, Load::Ping(count));
