@@ -4,8 +4,6 @@ PYTHON ?= python3
 GUEST := wasi-streams
 COMPOSE := wasi-streams-compose
 HOST := wasi-streams-host
-# Clients for measurements.
-LOAD := wasi-streams-load
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
@@ -31,7 +29,7 @@ say = @printf '==> %s\n'
 .DEFAULT_GOAL := help
 # Cargo is parallel by itself, and its output is readable only one at a time.
 .NOTPARALLEL:
-.PHONY: help setup compose-setup programs components demo compose readme test plain bench bench-tls bench-compose bench-micro test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
+.PHONY: help setup compose-setup programs components composed demo compose readme test plain bench bench-tls bench-micro test-native test-wasm conformance conformance-write lint doc fuzz fuzz-merge
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1 # \2/p' $(MAKEFILE_LIST) | awk -F' # ' '{ printf "%-24s %s\n", $$1, $$2 }'
@@ -50,14 +48,16 @@ programs: ## build the examples to target/components/NAME.wasm, and target/relea
 	$(say) 'programs: the runner'
 	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
 
-components: programs ## build everything that becomes a component, to target/components
+components: programs composed ## build everything that becomes a component, to target/components
 	$(say) 'components: fixtures for wasm32-wasip2'
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) --features unix --bin unix $(COMPONENT)
-	@tools/export.sh
 	@tools/collect-components.sh --all $(EXAMPLES) $(FIXTURES)
-	$(say) 'components: programs in Rust that use the library by composition'
+
+composed: ## build the library as a component, and the programs in Rust that use it by composition
+	@tools/export.sh $(EXPORTS)
+	$(say) 'composed: programs in Rust that use the library by composition'
 	cargo build --locked -p $(COMPOSE)
 	cargo build --locked $(CONSUMERS:%=-p %) $(COMPONENT)
 	@tools/collect-composed.sh
@@ -100,22 +100,19 @@ bench-tls: components ## measure what TLS costs in a guest, against the same pro
 	cargo build --locked --release -p $(FIXTURES) --features tls --bin tls-cost
 	@$(PYTHON) tools/tls_cost.py
 
-bench: setup ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' for one test, DOCS=1 to write docs/benchmarks.md
+# All that its composed programs consist of.
+bench: EXPORTS := wasi-streams wasi-streams-driver
+bench: setup composed ## measure the library beside its peers; QUICK=1 for less, ONLY='ping 1' for one test (or ONLY=ping), DOCS=1 to write docs/benchmarks.md
 	$(say) 'bench: the servers'
 	cargo build --locked -p $(GUESTS) $(COMPONENT)
 	cargo build --locked -p $(GUESTS) --features tls --bin bench-ours-tls $(COMPONENT)
-	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
-	cargo build --locked --release -p $(BENCH)
+	cargo build --locked --release -p $(HOST) -p $(BENCH) --bins
 	$(say) 'bench'
 	@PYTHON=$(PYTHON) target/release/$(BENCH) $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(DOCS),--docs)
 
 bench-micro: ## measure the parts that do no I/O, natively
 	$(say) 'bench-micro'
 	cargo bench --locked -p $(GUEST) --features $(GUEST)/micro,$(GUEST)/tls-ring --bench pure
-bench-compose: components ## measure what composition costs, against the same program linked with the library
-	$(say) 'bench-compose'
-	cargo build --locked --release -p $(LOAD)
-	@$(PYTHON) tools/compose_cost.py
 
 conformance: ## list every row of CONFORMANCE.md with the tests that prove it; fail on a gap or a stale status
 	$(say) 'conformance'
@@ -144,7 +141,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked --release -p $(BENCH) --all-targets -- -D warnings
 	cargo clippy --locked -p $(GUESTS) --features $(GUESTS)/tls $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, tools'
-	cargo clippy --locked -p $(COMPOSE) -p $(LOAD) --all-targets -- -D warnings
+	cargo clippy --locked -p $(COMPOSE) --all-targets -- -D warnings
 	$(say) 'lint: WIT'
 	@$(PYTHON) tools/wit_deps.py --check
 	cargo run --quiet --locked -p $(COMPOSE) -- wit-check wit --released wit/released --ours provider

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Composes the consumers in examples/compose/rust with wasi-streams.wasm, for the host tests and `make bench-compose`:
+# Composes the consumers in examples/compose/rust with wasi-streams.wasm, for the host tests and `make bench`:
 # target/components/composed/NAME.wasm. An unchanged one is left alone, so that what is cached by its time stays valid.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Builds the components that export the library to other languages: target/components/wasi-streams.wasm, and wasi-streams-plain.wasm
-# without TLS; and wasi-streams-driver.wasm, which accepts for applications that are handed their connections. They are made for size:
-# whoever composes carries them along. After `make compose-setup` wasm-opt makes them a sixth smaller still, and they must keep within
-# their budget.
+# Usage: export.sh [NAME…]
+# Builds the components that export the library to other languages, all or these: target/components/wasi-streams.wasm, and
+# wasi-streams-plain.wasm without TLS; and wasi-streams-driver.wasm, which accepts for applications that are handed their connections.
+# They are made for size: whoever composes carries them along. After `make compose-setup` wasm-opt makes them a sixth smaller still, and
+# they must keep within their budget.
 set -euo pipefail
+wanted_names=" $* "
 cd "$(dirname "$0")/.."
 components=target/components
 export=target/export
@@ -35,6 +37,7 @@ build() { # build NAME PACKAGE FILE OPT-LEVEL OPTIMISATIONS BUDGET-IN-BYTES [FEA
     local name=$1 package=$2 built=$export/wasm32-wasip2/component/$3.wasm level=$4 passes=$5 budget=$6
     local component=$components/$name.wasm kept=$export/$name.wasm
     shift 6
+    [[ $wanted_names =~ ^\ +$ || $wanted_names == *" $name "* ]] || return 0
     CARGO_PROFILE_COMPONENT_OPT_LEVEL=$level CARGO_TARGET_DIR=$export \
         cargo build --locked -p "$package" --target wasm32-wasip2 --profile component "$@"
     local wanted=as-built

@@ -7,15 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::measure::{Plan, Row};
+use crate::measure::Plan;
 use crate::peers::Places;
-use crate::report::{self, summary, table};
+use crate::report::{self, Report};
 
 /// Peers whose version is in the lock file.
 const CRATES: [&str; 5] = ["wstd", "tokio", "tokio-rustls", "rustls", "wasmtime"];
 
 /// Writes the page, and the plots beside it.
-pub(crate) fn write(places: &Places, plan: Plan, rows: &[Row], plots: &[&str], load: Option<f64>) -> Result<()> {
+pub(crate) fn write(places: &Places, plan: Plan, report: &Report, plots: &[&str], load: Option<f64>) -> Result<()> {
     let folder = places.root.join("docs");
     fs::create_dir_all(folder.join("benchmarks"))?;
     let mut images = String::new();
@@ -24,12 +24,12 @@ pub(crate) fn write(places: &Places, plan: Plan, rows: &[Row], plots: &[&str], l
         images += &format!("![{plot}](benchmarks/{plot})\n\n");
     }
     let text = format!(
-        "<!-- Written by `make bench DOCS=1`; do not edit. -->\n# Benchmarks\n\n{}\n{}\n{}\n{}, {}.\n\n{images}{}",
+        "<!-- Written by `make bench DOCS=1`; do not edit. -->\n# Benchmarks\n\n{}\n{}\n{}\n{}.\n\n{}\n{images}{}",
         include_str!("docs/before.md"),
         environment(places, plan, load)?,
-        table(rows),
-        summary(rows),
-        left_out(rows),
+        report.table(),
+        report.summary(),
+        report.notes(),
         include_str!("docs/after.md"),
     );
     report::write(&folder.join("benchmarks.md"), &text)
@@ -57,11 +57,6 @@ fn environment(places: &Places, plan: Plan, load: Option<f64>) -> Result<String>
 /// How many programs wanted to run on the average of the last minute.
 pub(crate) fn load_of_machine() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
-}
-
-fn left_out(rows: &[Row]) -> &'static str {
-    let composed = rows.iter().any(|row| row.test.starts_with("composed"));
-    if composed { "nothing left out" } else { "the composed component left out, which was not built" }
 }
 
 /// The version of a crate; the newest when there are several.

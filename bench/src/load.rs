@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 pub(crate) use bulk::bulk;
 pub(crate) use churn::{ask, churn, churn_many};
 pub(crate) use lines::lines;
-pub(crate) use ping::{idle, open, ping};
+pub(crate) use ping::{Stood, idle, open, ping, stand};
 pub(crate) use tls::{Cipher, Tls};
 
 use crate::peers::Server;
@@ -35,6 +35,8 @@ pub(crate) struct Figure {
     pub(crate) cpu: Option<Duration>,
     /// How long answers took, at each of [`PERCENTILES`], where there are answers.
     pub(crate) latencies: Option<[Duration; 4]>,
+    /// Connections that asked and had no answer: the server forgets them beside the others.
+    pub(crate) unserved: usize,
 }
 
 impl Figure {
@@ -106,7 +108,7 @@ impl<'a> Clock<'a> {
 
     /// What was counted while it counted.
     fn figure(&self, count: u64) -> Figure {
-        Figure { count, time: self.span.measure, cpu: self.cpu, latencies: None }
+        Figure { count, time: self.span.measure, cpu: self.cpu, latencies: None, unserved: 0 }
     }
 }
 
@@ -116,7 +118,7 @@ fn connect_all(address: SocketAddr, count: usize) -> Result<Vec<mio::net::TcpStr
 }
 
 fn connect(address: SocketAddr) -> Result<mio::net::TcpStream> {
-    let stream = std::net::TcpStream::connect(address)?;
+    let stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(mio::net::TcpStream::from_std(stream))

@@ -3,12 +3,15 @@
 mod certificates;
 mod docs;
 mod footprint;
+mod hang;
 mod load;
 mod measure;
 mod native;
+mod options;
 mod peers;
 mod plots;
 mod report;
+mod row;
 mod targets;
 
 use std::io::Write;
@@ -16,132 +19,131 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use lexopt::prelude::*;
+use anyhow::{Context, Result, ensure};
 
 use footprint::footprints;
-use measure::{Clients, Measured, Plan, Row, attempt_wstd, measure};
+use measure::{Clients, Measured, Plan, measure};
+use options::{Options, USAGE};
 use peers::Places;
+use report::Report;
 use targets::{Test, tests};
-
-const USAGE: &str = "
-Measures wasi-streams beside its peers and prints a table with targets; target/bench has the rest.
-
-Usage: wasi-streams-bench [OPTIONS]
-
-      --quick        fewer and shorter rounds
-      --only TEXT    only the tests whose name begins with TEXT; repeatable
-      --list         print the names of the tests
-      --docs         write docs/benchmarks.md as well
-      --help         show this
-
-`wasi-streams-bench serve MODE` is the native peer.
-";
 
 /// Above this load other programs are in the figures.
 const BUSY: f64 = 0.7;
+/// Descriptors that a process needs beside those of its connections.
+const RESERVE: u64 = 100;
 
-#[derive(Default)]
-struct Options {
-    quick: bool,
-    only: Vec<String>,
-    list: bool,
-    docs: bool,
-    help: bool,
-    serve: Option<Vec<String>>,
-}
-
-fn parse(mut parser: lexopt::Parser) -> Result<Options> {
-    let mut options = Options::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("quick") => options.quick = true,
-            Long("only") => options.only.push(parser.value()?.string()?),
-            Long("list") => options.list = true,
-            Long("docs") => options.docs = true,
-            Long("help") => options.help = true,
-            Value(command) if command == "serve" => {
-                options.serve = Some(parser.raw_args()?.map(|argument| argument.string()).collect::<Result<_, _>>()?);
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(options)
-}
-
-impl Options {
-    fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| name.starts_with(only.as_str()))
-    }
-}
-
-/// A thousand connections are more than most systems allow by default.
-fn allow_many_connections() -> Result<()> {
+/// A thousand connections are more than most systems allow by default. Gives how many are possible at once, for the servers too, which
+/// inherit the limit.
+fn allow_many_connections() -> Result<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum }).context("open files")
+    setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum }).context("open files")?;
+    Ok(now.maximum.map_or(u64::MAX, |maximum| maximum.saturating_sub(RESERVE)))
+}
+
+/// The names of everything that there is to run, in this order.
+fn names() -> Vec<&'static str> {
+    let tests = tests().into_iter().map(|test| test.name);
+    tests.chain(footprints().into_iter().map(|footprint| footprint.name)).collect()
+}
+
+fn places() -> Result<Places> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("the folder of the workspace")?.to_owned();
+    let certificates = root.join("target/bench/certificates");
+    Ok(Places { root, python: std::env::var("PYTHON").unwrap_or_else(|_| "python3".into()), certificates })
+}
+
+/// One run: everything that is chosen.
+struct Bench {
+    places: Places,
+    clients: Clients,
+    plan: Plan,
+    chosen: Vec<&'static str>,
+    /// How many connections can be open at once.
+    possible: u64,
+    report: Report,
+    kept: Vec<(Test, Measured)>,
+}
+
+impl Bench {
+    fn run(&mut self) {
+        for test in tests() {
+            if self.takes_part(test.name, test.only_full, test.load.connections()) {
+                self.test(test);
+            }
+        }
+        for footprint in footprints() {
+            if self.takes_part(footprint.name, footprint.only_full, footprint.connections) {
+                eprintln!("{}", footprint.name);
+                self.report.rows.extend(footprint.run(&self.places, self.plan));
+            }
+        }
+    }
+
+    fn takes_part(&mut self, name: &str, only_full: bool, connections: usize) -> bool {
+        let wanted = self.chosen.contains(&name) && !(only_full && self.plan.quick && self.chosen.len() > 1);
+        if wanted && connections as u64 > self.possible {
+            let note = format!(
+                "{name}: left out, a process may have no more than {} open files here",
+                self.possible + RESERVE
+            );
+            eprintln!("{note}");
+            self.report.notes.push(note);
+            return false;
+        }
+        wanted
+    }
+
+    fn test(&mut self, test: Test) {
+        let measured = measure(&test, &self.places, &self.clients, self.plan);
+        self.report.rows.extend(test.pairs.iter().map(|pair| measure::row(&test, pair, &measured)));
+        if test.name == "ping 1000" {
+            eprintln!("{:<24}wstd, with an end to it", test.name);
+            self.report.rows.push(hang::row(&self.places, self.plan));
+        }
+        self.kept.push((test, measured));
+    }
 }
 
 fn bench(options: &Options) -> Result<()> {
-    allow_many_connections()?;
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("the folder of the workspace")?.to_owned();
-    let certificates = root.join("target/bench/certificates");
-    let clients = Clients::new(&certificates::make(&certificates)?)?;
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let places = Places { root, python, certificates };
-    let plan = Plan::new(options.quick);
     let (begin, load) = (Instant::now(), docs::load_of_machine());
+    let chosen = options.choose(&names())?;
+    let possible = allow_many_connections()?;
+    let places = places()?;
+    let clients = Clients::new(&certificates::make(&places.certificates)?)?;
+    let plan = Plan::new(options.quick);
     if let Some(load) = load.filter(|load| *load > BUSY) {
         eprintln!("the machine is busy with something else (load {load}): expect noise");
     }
+    let report = Report::default();
+    let mut bench = Bench { places, clients, plan, chosen, possible, report, kept: Vec::new() };
+    bench.run();
 
-    let (mut rows, mut kept) = (Vec::new(), Vec::new());
-    for test in tests() {
-        if !options.wants(test.name) || (plan.quick && test.only_full) {
-            continue;
-        }
-        if let Some(missing) = test.peers().into_iter().find(|peer| !places.has(*peer)) {
-            eprintln!("{:<24}left out: {} is not built", test.name, missing.name());
-            continue;
-        }
-        let measured = run(&test, &places, &clients, plan, &mut rows)?;
-        kept.push((test, measured));
-    }
-    for footprint in footprints().iter().filter(|footprint| options.wants(footprint.name)) {
-        rows.extend(footprint.run(&places, plan)?);
-    }
-
+    let Bench { places, report, kept, .. } = bench;
     let mut stdout = std::io::stdout();
-    stdout.write_all(report::table(&rows).as_bytes())?;
+    write!(stdout, "{}\n{}", report.table(), report.notes())?;
     let out = places.root.join("target/bench");
-    report::write(&out.join("results.json"), &format!("{:#}\n", report::json(&rows)))?;
+    report::write(&out.join("results.json"), &format!("{:#}\n", report.json()))?;
     let plots = plots::draw(&out, &kept)?;
     if options.docs {
-        docs::write(&places, plan, &rows, &plots, load)?;
+        docs::write(&places, plan, &report, &plots, load)?;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    Ok(writeln!(stdout, "{}, {seconds:.0} s; more in {}", report::summary(&rows), out.display())?)
-}
-
-fn run(test: &Test, places: &Places, clients: &Clients, plan: Plan, rows: &mut Vec<Row>) -> Result<Measured> {
-    let measured = measure(test, places, clients, plan)?;
-    rows.extend(test.pairs.iter().filter_map(|pair| Row::of(test, pair, &measured)));
-    if test.name == "ping 1000" {
-        rows.push(attempt_wstd(places, clients, plan)?);
-    }
-    Ok(measured)
+    writeln!(stdout, "{}, {seconds:.0} s; more in {}", report.summary(), out.display())?;
+    ensure!(report.ours_completed(), "not everything of ours completed");
+    Ok(())
 }
 
 fn main() -> ExitCode {
-    let result = parse(lexopt::Parser::from_env()).and_then(|options| match &options.serve {
+    let result = options::parse(lexopt::Parser::from_env()).and_then(|options| match &options.serve {
         _ if options.help => {
-            print!("{}", USAGE.trim_start());
+            print!("{USAGE}");
             Ok(())
         }
         Some(arguments) => native::serve(arguments),
         None if options.list => {
-            tests().iter().for_each(|test| println!("{}", test.name));
-            footprints().iter().for_each(|test| println!("{}", test.name));
+            names().iter().for_each(|name| println!("{name}"));
             Ok(())
         }
         None => bench(&options),

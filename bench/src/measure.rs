@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustls::pki_types::CertificateDer;
 
 use crate::load::{self, Cipher, Figure, Span, Tls};
-use crate::peers::{Mode, Peer, Places, Server};
-use crate::targets::{Load, Pair, Target, Test};
+use crate::peers::{Peer, Places, Server};
+use crate::row::{Row, median, ratios};
+use crate::targets::{Load, Pair, Test};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,11 @@ impl Plan {
     pub(crate) fn new(quick: bool) -> Self {
         let (rounds, millis) = if quick { (5, 250) } else { (9, 800) };
         Self { quick, rounds, span: Span::of(Duration::from_millis(millis)) }
+    }
+
+    /// Opening ten thousand connections takes longer than using them.
+    pub(crate) fn rounds_of(self, load: Load) -> usize {
+        if load.connections() > 1000 { self.rounds.div_ceil(3) } else { self.rounds }
     }
 }
 
@@ -60,6 +66,10 @@ pub(crate) struct Series {
     /// Processor seconds for each request, byte, line or connection.
     pub(crate) costs: Vec<f64>,
     pub(crate) latencies: Vec<[Duration; 4]>,
+    /// Connections that had no answer while it was measured.
+    pub(crate) unserved: Vec<f64>,
+    /// Why it did not complete.
+    pub(crate) failed: Option<String>,
 }
 
 impl Series {
@@ -67,152 +77,118 @@ impl Series {
         self.rates.push(figure.rate());
         self.costs.extend(figure.cpu.map(|cpu| cpu.as_secs_f64() / figure.count as f64));
         self.latencies.extend(figure.latencies);
+        self.unserved.push(figure.unserved as f64);
+    }
+
+    fn rates(&self) -> Result<&[f64], &str> {
+        self.failed.as_deref().map_or(Ok(&self.rates), Err)
     }
 }
 
 /// The servers of a test with their figures.
 pub(crate) type Measured = HashMap<Peer, Series>;
 
-/// Runs a test.
-pub(crate) fn measure(test: &Test, places: &Places, clients: &Clients, plan: Plan) -> Result<Measured> {
-    let (begin, terminal) = (Instant::now(), stderr().is_terminal());
-    let start = |peer: Peer| Server::start(places, peer, test.mode);
-    let servers = test.peers().into_iter().map(start).collect::<Result<Vec<_>>>()?;
+/// Runs a test. A server that fails is left out of the rounds that follow.
+pub(crate) fn measure(test: &Test, places: &Places, clients: &Clients, plan: Plan) -> Measured {
+    let (begin, terminal, rounds) = (Instant::now(), stderr().is_terminal(), plan.rounds_of(test.load));
     let mut measured = Measured::new();
-    for round in 1..=plan.rounds {
+    let fail = |measured: &mut Measured, peer: Peer, error: &anyhow::Error| {
+        eprintln!("{}{}: {} did not complete: {error:#}", if terminal { "\r" } else { "" }, test.name, peer.name());
+        measured.entry(peer).or_default().failed = Some(format!("{error:#}"));
+    };
+    let mut servers = Vec::new();
+    for peer in test.peers() {
+        match Server::start(places, peer, test.mode) {
+            Ok(server) => servers.push(server),
+            Err(error) => fail(&mut measured, peer, &error),
+        }
+    }
+    for round in 1..=rounds {
         if terminal {
-            eprint!("\r{:<24}round {round} of {} ", test.name, plan.rounds);
+            eprint!("\r{:<24}round {round} of {rounds} ", test.name);
         }
-        for server in &servers {
-            let figure = clients.run(test.load, server, plan.span);
-            let figure = figure.with_context(|| format!("{}: {}", test.name, server.peer.name()))?;
-            measured.entry(server.peer).or_default().add(&figure);
-            server.settle();
-        }
+        servers.retain(|server| match clients.run(test.load, server, plan.span) {
+            Ok(figure) => {
+                measured.entry(server.peer).or_default().add(&figure);
+                server.settle();
+                true
+            }
+            Err(error) => {
+                fail(&mut measured, server.peer, &error);
+                false
+            }
+        });
     }
-    eprintln!(
-        "{}{:<24}{:.0} s              ",
-        if terminal { "\r" } else { "" },
-        test.name,
-        begin.elapsed().as_secs_f64()
-    );
-    Ok(measured)
+    let seconds = begin.elapsed().as_secs_f64();
+    eprintln!("{}{:<24}{seconds:.0} s              ", if terminal { "\r" } else { "" }, test.name);
+    measured
 }
 
-/// A line of the table.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) test: String,
-    pub(crate) peer: String,
-    pub(crate) unit: &'static str,
-    /// What we reach and what the peer reaches, the medians.
-    pub(crate) values: (f64, Option<f64>),
-    /// The median of the rounds' ratios; none where the peer does not complete.
-    pub(crate) ratio: Option<f64>,
-    /// The width of the middle half of the rounds' ratios.
-    pub(crate) spread: Option<f64>,
-    /// The same ratio by processor time of the server, for the same work.
-    pub(crate) by_cpu: Option<f64>,
-    pub(crate) target: Option<Target>,
-}
-
-impl Row {
-    /// Whether the target is met; none where there is no target.
-    pub(crate) fn met(&self) -> Option<bool> {
-        let target = self.target?;
-        Some(self.ratio.map_or(target == Target::Completes, |ratio| target.is_met(ratio)))
-    }
-
-    /// Compares two series of rounds.
-    pub(crate) fn of(test: &Test, pair: &Pair, measured: &Measured) -> Option<Self> {
-        let (ours, peer) = (measured.get(&pair.ours)?, measured.get(&pair.peer)?);
-        let ratios = ratios(&ours.rates, &peer.rates);
-        let (unit, scale) = test.load.unit();
-        let is_ours = matches!(pair.ours, Peer::Ours | Peer::Composed);
-        Some(Self {
-            test: if is_ours { test.name.into() } else { format!("{}, {}", test.name, pair.ours.name()) },
-            peer: pair.peer.name().into(),
-            unit,
-            values: (median(&ours.rates)? / scale, median(&peer.rates).map(|rate| rate / scale)),
-            ratio: median(&ratios),
-            spread: spread(&ratios),
-            by_cpu: median(&self::ratios(&peer.costs, &ours.costs)),
-            target: pair.target,
-        })
-    }
-}
-
-/// What each round gave, one to the other.
-pub(crate) fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
-    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
-}
-
-pub(crate) fn median(figures: &[f64]) -> Option<f64> {
-    quantile(figures, 0.5)
-}
-
-/// The width of the middle half.
-pub(crate) fn spread(figures: &[f64]) -> Option<f64> {
-    Some(quantile(figures, 0.75)? - quantile(figures, 0.25)?)
-}
-
-/// Between two figures where it falls between them.
-fn quantile(figures: &[f64], part: f64) -> Option<f64> {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let place = sorted.len().checked_sub(1)? as f64 * part;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    Some(low + (high - low) * place.fract())
-}
-
-/// wstd with a thousand connections: tried once, with an end to it, beside ours.
-pub(crate) fn attempt_wstd(places: &Places, clients: &Clients, plan: Plan) -> Result<Row> {
-    eprintln!("{:<24}wstd, once", "ping 1000");
-    let load = Load::Ping(1000);
-    let ours = clients.run(load, &Server::start(places, Peer::Ours, Mode::Echo)?, plan.span)?;
-    let wstd = clients.run(load, &Server::start(places, Peer::Wstd, Mode::Echo)?, plan.span).ok();
-    let (unit, scale) = load.unit();
-    Ok(Row {
-        test: "ping 1000".into(),
-        peer: Peer::Wstd.name().into(),
+/// Compares the series of two servers.
+pub(crate) fn row(test: &Test, pair: &Pair, measured: &Measured) -> Row {
+    let none = Series { failed: Some("it took no part".into()), ..Series::default() };
+    let of = |peer: &Peer| measured.get(peer).unwrap_or(&none);
+    let (ours, peer) = (of(&pair.ours), of(&pair.peer));
+    let (unit, scale) = test.load.unit();
+    let name = pair.ours.name_in(test.mode);
+    let is_ours = !matches!(pair.ours, Peer::OursSplice | Peer::OursAes);
+    let micros = |series: &Series| median(&series.costs).map(|cost| cost * test.load.one() * 1e6);
+    let row = Row {
+        test: if is_ours { test.name.into() } else { format!("{}, {name}", test.name) },
+        peer: pair.peer.name_in(test.mode).into(),
         unit,
-        values: (ours.rate() / scale, wstd.map(|wstd| wstd.rate() / scale)),
-        ratio: wstd.map(|wstd| ours.rate() / wstd.rate()),
-        spread: None,
-        by_cpu: None,
-        target: Some(Target::Completes),
-    })
+        by_cpu: median(&ratios(&peer.costs, &ours.costs)),
+        micros: [micros(ours), micros(peer)],
+        target: pair.target,
+        note: unserved(test, pair, measured),
+        ..Row::default()
+    };
+    let row = row.compare(ours.rates(), peer.rates());
+    Row { values: row.values.map(|value| Some(value? / scale)), ..row }
+}
+
+/// Whose rate is that of fewer connections than there are.
+fn unserved(test: &Test, pair: &Pair, measured: &Measured) -> Option<String> {
+    let told = |peer: Peer| {
+        let count = median(&measured.get(&peer)?.unserved).filter(|count| *count >= 1.0)?;
+        Some(format!("{} left {count} of {} connections without an answer", peer.name(), test.load.connections()))
+    };
+    let told: Vec<String> = [pair.ours, pair.peer].into_iter().filter_map(told).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::Mode;
+    use crate::row::Failed;
+    use crate::targets::Target;
 
-    #[test]
-    fn the_spread_is_the_middle_half() {
-        let figures = [5.0, 1.0, 2.0, 3.0, 4.0];
-        assert_eq!(median(&figures), Some(3.0));
-        assert_eq!(spread(&figures), Some(2.0));
-        assert_eq!(median(&[1.0, 2.0]), Some(1.5));
-        assert_eq!(median(&[]), None);
+    fn test() -> Test {
+        Test::new("ping 2", Mode::Echo, Load::Ping(2)).least(Peer::Raw, 0.9).least(Peer::Asyncio, 1.5)
+    }
+
+    fn series(rates: &[f64], failed: Option<&str>) -> Series {
+        Series { rates: rates.into(), failed: failed.map(str::to_owned), ..Series::default() }
     }
 
     #[test]
-    fn a_peer_that_hangs_leaves_completing_met_and_ratios_unmet() {
-        let mut row = Row {
-            test: String::new(),
-            peer: String::new(),
-            unit: "",
-            values: (1.0, None),
-            ratio: None,
-            spread: None,
-            by_cpu: None,
-            target: Some(Target::Completes),
-        };
-        assert_eq!(row.met(), Some(true));
-        row.target = Some(Target::AtLeast(1.0));
-        assert_eq!(row.met(), Some(false));
-        row.target = None;
-        assert_eq!(row.met(), None);
+    fn who_fails_in_a_later_round_has_no_ratio_and_the_others_have() {
+        let measured = Measured::from([
+            (Peer::Ours, series(&[1000.0, 2000.0], None)),
+            (Peer::Raw, series(&[1000.0, 2000.0], None)),
+            (Peer::Asyncio, series(&[500.0], Some("it closed the connection"))),
+        ]);
+        let rows: Vec<Row> = test().pairs.iter().map(|pair| row(&test(), pair, &measured)).collect();
+        assert_eq!((rows[0].ratio, rows[0].met(), rows[0].values[0]), (Some(1.0), Some(true), Some(1.5)));
+        assert_eq!((rows[1].ratio, rows[1].met()), (None, Some(false)));
+        assert_eq!(rows[1].failed, Some(Failed::Peer("it closed the connection".into())));
+    }
+
+    #[test]
+    fn every_pair_has_a_row_even_if_nobody_came() {
+        let row = row(&test(), &test().pairs[0], &Measured::new());
+        assert_eq!(row.target, Some(Target::AtLeast(0.9)));
+        assert!(matches!(row.failed, Some(Failed::Ours(_))));
     }
 }

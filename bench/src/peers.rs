@@ -1,17 +1,25 @@
 //! The servers that are compared: how each is started, and what it has used.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+
+/// How long a server may take to start; a large component is compiled the first time.
+const STARTING: Duration = Duration::from_secs(60);
 
 /// How often to look whether a server has settled.
 const SETTLING: u32 = 100;
+
+/// What guests call the folder of the certificate.
+const CERTIFICATES: &str = "certificates";
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +32,10 @@ pub(crate) enum Peer {
     OursAes,
     /// A program of other components that has wasi-streams by composition.
     Composed,
+    /// The same by calls that wait, one client after the other.
+    ComposedOneByOne,
+    /// The same, called by the driver for each connection.
+    ComposedPush,
     /// The loop by hand.
     Raw,
     /// The same, where every poll is for everybody.
@@ -44,6 +56,8 @@ impl Peer {
             Self::OursSplice => "ours, splice",
             Self::OursAes => "ours, AES-GCM",
             Self::Composed => "composed",
+            Self::ComposedOneByOne => "composed, one by one",
+            Self::ComposedPush => "composed, push",
             Self::Raw => "raw",
             Self::RawOneTier => "raw, one tier",
             Self::RawSplice => "raw, splice",
@@ -52,6 +66,15 @@ impl Peer {
             Self::Std => "std::net",
             Self::Asyncio => "CPython asyncio",
             Self::Tokio => "native tokio",
+        }
+    }
+
+    /// What it is called where it speaks TLS.
+    pub(crate) fn name_in(self, mode: Mode) -> &'static str {
+        match (self, mode) {
+            (Self::Asyncio, Mode::Tls) => "CPython ssl",
+            (Self::Tokio, Mode::Tls) => "native rustls",
+            _ => self.name(),
         }
     }
 }
@@ -64,13 +87,17 @@ pub(crate) enum Mode {
     Lines,
     LinesBorrowed,
     Tls,
+    /// Ours alone: [`Mode::Echo`] in lines, and it says how much memory it has.
+    Memory,
+    /// The same in [`Mode::Churn`].
+    MemoryChurn,
 }
 
 impl Mode {
     fn argument(self) -> &'static str {
         match self {
-            Self::Echo => "echo",
-            Self::Churn => "churn",
+            Self::Echo | Self::Memory => "echo",
+            Self::Churn | Self::MemoryChurn => "churn",
             Self::Lines => "lines",
             Self::LinesBorrowed => "lines-borrowed",
             Self::Tls => "tls-echo",
@@ -88,18 +115,10 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn has(&self, peer: Peer) -> bool {
-        peer != Peer::Composed || self.composed().exists()
-    }
-
-    fn composed(&self) -> PathBuf {
-        self.root.join("target/components/composed/rust-echo-server.wasm")
-    }
-
     fn guest(&self, component: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.root.join("target/release/wasi-streams-run"));
-        if arguments.len() > 1 {
-            command.arg("--dir").arg(format!("{}::certificates", self.certificates.display()));
+        if arguments.iter().any(|argument| argument.starts_with(CERTIFICATES)) {
+            command.arg("--dir").arg(format!("{}::{CERTIFICATES}", self.certificates.display()));
         }
         command.arg("--net").arg(component).args(arguments);
         command
@@ -113,17 +132,27 @@ impl Places {
         command
     }
 
+    /// Where cargo leaves a component.
+    fn built(&self, name: &str) -> PathBuf {
+        self.root.join("target/wasm32-wasip2/component").join(name).with_extension("wasm")
+    }
+
     /// How `peer` is started.
     pub(crate) fn command(&self, peer: Peer, mode: Mode) -> Result<Command> {
-        let built = |name: &str| self.root.join("target/wasm32-wasip2/component").join(name).with_extension("wasm");
-        let guest = |name: &str, arguments: &[&str]| self.guest(&built(name), arguments);
+        let guest = |name: &str, arguments: &[&str]| self.guest(&self.built(name), arguments);
+        let composed = |name: &str, arguments: &[&str]| {
+            self.guest(&self.root.join("target/components/composed").join(name).with_extension("wasm"), arguments)
+        };
         Ok(match peer {
             Peer::Ours | Peer::OursAes if mode == Mode::Tls => {
                 guest("bench-ours-tls", &["certificates/server.pem", "certificates/server.key"])
             }
+            Peer::Ours if matches!(mode, Mode::Memory | Mode::MemoryChurn) => guest("bench-memory", &[mode.argument()]),
             Peer::Ours | Peer::OursAes => guest("bench-ours", &[mode.argument()]),
             Peer::OursSplice => guest("bench-ours", &["splice"]),
-            Peer::Composed => self.guest(&self.composed(), &["127.0.0.1", "0"]),
+            Peer::Composed => composed("rust-echo-server", &["127.0.0.1", "0"]),
+            Peer::ComposedOneByOne => composed("rust-echo-one-by-one", &["127.0.0.1", "0"]),
+            Peer::ComposedPush => composed("rust-push", &["--port", "0"]),
             Peer::Raw => guest("bench-raw", &[mode.argument()]),
             Peer::RawOneTier => guest("bench-raw", &[mode.argument(), "--one-tier"]),
             Peer::RawSplice => guest("bench-raw", &["splice"]),
@@ -151,28 +180,46 @@ pub(crate) struct Server {
     pub(crate) peer: Peer,
     pub(crate) address: SocketAddr,
     child: Child,
+    /// Open as long as it runs: it may have more to say.
+    output: BufReader<ChildStdout>,
 }
 
 impl Server {
     pub(crate) fn start(places: &Places, peer: Peer, mode: Mode) -> Result<Self> {
         let mut command = places.command(peer, mode)?;
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let child = child.with_context(|| format!("starting {command:?}"))?;
-        let mut server = Self { peer, address: ([127, 0, 0, 1], 0).into(), child };
-        server.read_address().with_context(|| format!("waiting for {command:?}"))?;
-        Ok(server)
+        command.stdin(Stdio::null());
+        Self::spawn(command, peer)
     }
 
-    /// The first line ends with the port.
-    fn read_address(&mut self) -> Result<()> {
+    /// One that counts what it calls of its host.
+    pub(crate) fn start_counted(places: &Places, peer: Peer, component: &str) -> Result<Self> {
+        let mut command = Command::new(places.root.join("target/release/wasi-streams-count"));
+        command.arg(places.built(component)).arg(Mode::Echo.argument()).stdin(Stdio::piped());
+        Self::spawn(command, peer)
+    }
+
+    fn spawn(mut command: Command, peer: Peer) -> Result<Self> {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = child.with_context(|| format!("starting {command:?}"))?;
+        match read_port(&mut child) {
+            Ok((port, output)) => Ok(Self { peer, address: ([127, 0, 0, 1], port).into(), child, output }),
+            Err(error) => {
+                end(&mut child);
+                Err(error.context(format!("waiting for {command:?}")))
+            }
+        }
+    }
+
+    /// What it has called of its host so far, and how often: one that counts.
+    pub(crate) fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
+        self.child.stdin.as_mut().context("it does not count")?.write_all(b"\n")?;
         let mut line = String::new();
-        let output = self.child.stdout.as_mut().context("it has no output")?;
-        BufReader::new(output).read_line(&mut line)?;
-        let digits = line.trim_end().rsplit(|c: char| !c.is_ascii_digit()).next();
-        let port = digits.and_then(|digits| digits.parse().ok());
-        ensure!(port.is_some(), "it ended, or began with {line:?} instead of its port");
-        self.address.set_port(port.unwrap_or(0));
-        Ok(())
+        self.output.read_line(&mut line)?;
+        let call = |pair: &str| {
+            let (name, count) = pair.split_once('=')?;
+            Some((name.to_owned(), count.parse().ok()?))
+        };
+        line.split_whitespace().map(|pair| call(pair).with_context(|| format!("it says {pair:?}"))).collect()
     }
 
     /// The time that all of its threads have run; none where the system does not say.
@@ -208,8 +255,28 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The first line ends with the port.
+fn read_port(child: &mut Child) -> Result<(u16, BufReader<ChildStdout>)> {
+    let mut output = BufReader::new(child.stdout.take().context("it has no output")?);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = output.read_line(&mut line).map(|_| (line, output));
+        sender.send(read) // nobody waits for it any more if it took too long
+    });
+    let read = receiver.recv_timeout(STARTING).with_context(|| format!("it said nothing for {STARTING:?}"))?;
+    let (line, output) = read?;
+    let digits = line.trim_end().rsplit(|c: char| !c.is_ascii_digit()).next();
+    let port = digits.and_then(|digits| digits.parse().ok());
+    Ok((port.with_context(|| format!("it ended, or began with {line:?} instead of its port"))?, output))
 }

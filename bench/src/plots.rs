@@ -6,8 +6,9 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
 use crate::load::PERCENTILES;
-use crate::measure::{Measured, median};
+use crate::measure::Measured;
 use crate::peers::Peer;
+use crate::row::median;
 use crate::targets::{Load, Test};
 
 /// Who is drawn, and how.

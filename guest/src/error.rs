@@ -233,20 +233,20 @@ impl fmt::Display for Error {
 }
 
 fn write_resolve(f: &mut fmt::Formatter<'_>, kind: ResolveErrorKind, host: &str) -> fmt::Result {
-    match kind {
-        ResolveErrorKind::UnknownName => {
-            write!(f, "cannot resolve {host:?}: name unknown, or the resolver did not answer")
+    write!(f, "cannot resolve {}: ", quoted(host))?;
+    f.write_str(match kind {
+        ResolveErrorKind::UnknownName => "name unknown, or the resolver did not answer",
+        ResolveErrorKind::Temporary => "the resolver failed for now, try again later",
+        ResolveErrorKind::Permanent => "the resolver failed",
+        ResolveErrorKind::Denied => {
+            "the resolver refused; is name lookup allowed? (wasmtime: -S allow-ip-name-lookup, wasi-streams-run: --dns)"
         }
-        ResolveErrorKind::Temporary => {
-            write!(f, "cannot resolve {host:?}: the resolver failed for now, try again later")
-        }
-        ResolveErrorKind::Permanent => write!(f, "cannot resolve {host:?}: the resolver failed"),
-        ResolveErrorKind::Denied => write!(
-            f,
-            "cannot resolve {host:?}: the resolver refused; is name lookup allowed? (wasmtime: -S allow-ip-name-lookup, \
-             wasi-streams-run: --dns)"
-        ),
-    }
+    })
+}
+
+/// The text in quotes, for messages. Not `{:?}`: the tables of what can be printed are 5 KB of the component.
+pub(crate) fn quoted(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| write!(f, "\"{}\"", text.escape_default()))
 }
 
 impl std::error::Error for Error {}

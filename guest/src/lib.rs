@@ -166,8 +166,8 @@ pub use duplex::Duplex;
 pub use error::{Error, ResolveErrorKind, Result};
 pub use info::{ExtraInfo, SocketInfo};
 pub use options::{
-    AddressFamily, DEFAULT_BACKLOG, DEFAULT_HAPPY_EYEBALLS_DELAY, IntoHost, IntoHosts, IntoLocalAddr, IntoPort,
-    KeepAlive,
+    AddressFamily, DEFAULT_BACKLOG, DEFAULT_HAPPY_EYEBALLS_DELAY, DEFAULT_MAX_SOCKETS, IntoHost, IntoHosts,
+    IntoLocalAddr, IntoPort, KeepAlive, set_max_sockets,
 };
 pub use proto::buffer::DEFAULT_LIMIT;
 pub use proto::queue::DEFAULT_HIGH_WATER;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::sys::types::KeepAliveNanos;
 
 /// The default delay between attempts to connect, in happy eyeballs: 250 ms (RFC 8305 section 5).
@@ -11,6 +11,22 @@ pub const DEFAULT_HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
 
 /// The default length of a listener's queue of connections.
 pub const DEFAULT_BACKLOG: u32 = 100;
+
+/// How many sockets may be open at once, listening ones among them, unless [`set_max_sockets`] says otherwise: 14 000 (8 000 in the
+/// component for other languages).
+pub const DEFAULT_MAX_SOCKETS: usize = crate::sys::DEFAULT_MAX_SOCKETS;
+
+/// Sets how many sockets may be open at once on this thread.
+///
+/// Hosts end a program that has more handles than they grant, with all its connections; the [default](DEFAULT_MAX_SOCKETS) is what
+/// fits wasmtime's default of 100 000, and each connection may need seven. Where the host grants more
+/// (`-S max-component-handles=N`), allow more here.
+///
+/// At the limit [`open_connection`](crate::open_connection()) is an error of kind `QuotaExceeded`, and a server lets its clients wait
+/// ([`Report::AcceptFailed`](crate::Report::AcceptFailed) says so) until others have left; open connections are not concerned.
+pub fn set_max_sockets(n: usize) {
+    crate::sys::set_max_sockets(n);
+}
 
 /// Which addresses to use, like the `family` argument of asyncio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -205,7 +221,8 @@ impl IntoPort for &str {
         let port = self.trim().parse();
         port.map(Some).map_err(|_| {
             Error::InvalidInput(
-                format!("port {self:?} is not a number from 0 to 65535 (service names are not known here)").into(),
+                format!("port {} is not a number from 0 to 65535 (service names are not known here)", quoted(self))
+                    .into(),
             )
         })
     }

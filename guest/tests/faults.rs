@@ -154,6 +154,33 @@ fn connections_that_never_rest_do_not_starve_one_behind_them() {
 }
 
 #[test]
+fn of_many_that_never_rest_each_is_served_as_often_as_any_other() {
+    simulate(async |net| {
+        net.set_faults(Faults { budget: Some(128), ..Faults::default() });
+        let server = start_server(echo, "127.0.0.1", 0).backlog(1000).await.unwrap();
+        let total = Rc::new(Cell::new(0_u32));
+        let served: Vec<Rc<Cell<u32>>> = (0..400).map(|_| Rc::default()).collect();
+        for served in &served {
+            let (peer, served, total) =
+                (net.connect(server.sockets()[0]).unwrap(), Rc::clone(served), Rc::clone(&total));
+            drop(spawn(async move {
+                while total.get() < 40_000 {
+                    peer.send(b"again");
+                    peer.recv(5).await; // and at once again
+                    served.set(served.get() + 1);
+                    total.set(total.get() + 1);
+                }
+            }));
+        }
+        while total.get() < 40_000 {
+            yield_now().await;
+        }
+        let least = served.iter().map(|served| served.get()).min();
+        assert!(least >= Some(50), "{least:?} times, where the average is 100");
+    });
+}
+
+#[test]
 fn a_cold_connection_is_served_within_a_tick_while_others_are_busy() {
     simulate(async |net| {
         let (_server, cold) = crowd(&net, 300).await;

@@ -967,6 +967,78 @@ fn using_more_than_was_lent_uses_what_was_lent() {
     assert_eq!(now(reader.read(99)).unwrap(), "def");
 }
 
+#[test]
+fn a_read_that_was_given_up_takes_nothing_from_what_is_lent() {
+    let mut reader = fed(100, "one\ntwo\nthree\nfour\n");
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"one\n");
+    drop(waiting(reader.readexactly(99)));
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"two\n");
+    drop(waiting(reader.readuntil("--")));
+    assert_eq!(now(reader.fill_buf()).unwrap(), b"three\nfour\n");
+    drop(waiting(reader.read_to_end()));
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"three\n");
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"four\n");
+}
+
+#[test]
+fn r51_r73_r74_borrowed_lines_have_the_limit_of_owned_ones() {
+    let all = "a\n1234\n12345\nabcd\n123456";
+    for at in 0..all.len() {
+        let (first, second) = all.split_at(at);
+        let mut reader = fed(4, first);
+        feed(&reader, second);
+        for line in ["a\n", "1234\n"] {
+            assert_eq!(now(reader.readline_ref()).unwrap(), line.as_bytes(), "split at {at}");
+        }
+        let error = now(reader.readline_ref()).unwrap_err();
+        assert!(matches!(error, Error::LineTooLong { found: true }), "{error:?}, split at {at}");
+        assert_eq!(now(reader.readline_ref()).unwrap(), b"abcd\n", "split at {at}");
+        let error = now(reader.readline_ref()).unwrap_err();
+        assert!(matches!(error, Error::LineTooLong { found: false }), "{error:?}, split at {at}");
+        feed(&reader, "7\n");
+        assert_eq!(now(reader.readline_ref()).unwrap(), b"7\n", "split at {at}");
+    }
+}
+
+#[test]
+fn f01_f03_what_arrives_behind_lent_bytes_counts_with_them() {
+    let mut reader = fed(4, "ab\ncd\n");
+    let feeder = reader.feeder();
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"ab\n");
+    feed(&reader, "ef\n");
+    feed(&reader, "gh");
+    assert_eq!((buffered(&reader), feeder.is_paused()), (8, false));
+    feed(&reader, "i");
+    assert_eq!((buffered(&reader), feeder.is_paused()), (9, true));
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"cd\n");
+    assert_eq!((buffered(&reader), feeder.is_paused()), (6, true));
+    assert_eq!(now(reader.readline_ref()).unwrap(), b"ef\n");
+    assert_eq!((buffered(&reader), feeder.is_paused()), (3, false));
+    let line = waiting(async { reader.readline_ref().await.map(<[u8]>::to_vec) });
+    feeder.feed_data(b"\n").unwrap();
+    assert_eq!(finish(line).unwrap(), b"ghi\n");
+}
+
+#[test]
+fn borrowed_bytes_that_came_in_pieces_are_all_lent_in_order() {
+    for used in [1, 7, 9999] {
+        let mut reader = fed(None, &"a".repeat(10));
+        let rest = "b".repeat(3000) + &"c".repeat(2000);
+        feed(&reader, &rest[..1500]);
+        feed(&reader, &rest[1500..]);
+        let mut seen = Vec::new();
+        while seen.len() < 4000 {
+            let lent = now(reader.fill_buf()).unwrap();
+            let n = used.min(lent.len());
+            seen.extend_from_slice(&lent[..n]);
+            reader.consume(n);
+            assert_eq!(buffered(&reader), 5010 - seen.len());
+        }
+        seen.extend_from_slice(&if seen.len() < 5010 { now(reader.read(9999)).unwrap() } else { Bytes::new() });
+        assert_eq!(String::from_utf8(seen).unwrap(), "a".repeat(10) + &rest);
+    }
+}
+
 // ---------------------------------------------------------------------- the same bytes, in other pieces
 
 #[test]

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use common::{clog, ms, pattern, secs, settle, simulate, take_reports, with_state};
 use wasi_streams::sim::{ErrorCode, Faults, Network, Peer};
 use wasi_streams::{
-    Error, Report, Result, Server, Socket, StreamReader, StreamWriter, UnixAddr, copy, open_connection,
-    open_unix_connection, sleep, spawn, start_server, start_unix_server, timeout,
+    DEFAULT_MAX_SOCKETS, Error, Report, Result, Server, Socket, StreamReader, StreamWriter, UnixAddr, copy,
+    open_connection, open_unix_connection, set_max_sockets, sleep, spawn, start_server, start_unix_server, timeout,
 };
 
 const PATH: &str = "/run/a.sock";
@@ -446,4 +446,26 @@ mod tls {
             end(server).await;
         });
     }
+}
+
+#[test]
+fn clients_beyond_the_limit_of_sockets_wait_and_connections_beyond_it_are_refused() {
+    simulate(async |net| {
+        let server = start_unix_server(echo, PATH).await.unwrap();
+        set_max_sockets(2); // the listening one, and one
+        let [first, second] = [0, 1].map(|_| net.connect_unix(PATH).unwrap());
+        sleep(secs(3)).await;
+        assert_eq!(server.connections(), 1);
+        let told = take_reports();
+        let is_limit = |report: &Report| matches!(report, Report::UnixAcceptFailed { error, .. } if error.kind() == ErrorKind::QuotaExceeded);
+        assert!(told.iter().all(is_limit) && (2..=4).contains(&told.len()), "once a second: {told:?}");
+        let error = open_unix_connection(PATH).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+        first.close();
+        second.send(b"2");
+        assert_eq!(second.recv(1).await, b"2", "a place is free");
+        second.close();
+        set_max_sockets(DEFAULT_MAX_SOCKETS);
+        end(server).await;
+    });
 }

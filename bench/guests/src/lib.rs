@@ -12,7 +12,7 @@ pub enum Mode {
     Echo,
     /// The same, where the host moves the bytes.
     Splice,
-    /// Answers one line and closes; see [`Question`].
+    /// Answers one line and closes.
     Churn,
     /// Counts lines until the end and answers with the number, each line a value of its own.
     Lines,
@@ -36,36 +36,6 @@ impl Mode {
             _ => anyhow::bail!("usage: echo | splice | churn | lines | lines-borrowed"),
         }
     }
-}
-
-/// What a client asks a server in [`Mode::Churn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Any other line: send it back.
-    Echo,
-    /// How many bytes the memory of the guest has.
-    Memory,
-    /// Keep the connection and read nothing from it any more.
-    Hold,
-}
-
-impl Question {
-    /// What a line asks.
-    pub fn of(line: &[u8]) -> Self {
-        match line {
-            b"memory\n" => Self::Memory,
-            b"hold\n" => Self::Hold,
-            _ => Self::Echo,
-        }
-    }
-}
-
-/// Bytes that the guest's memory has; it never shrinks.
-pub fn memory() -> usize {
-    #[cfg(target_family = "wasm")]
-    return std::arch::wasm32::memory_size::<0>() * 64 * 1024;
-    #[cfg(not(target_family = "wasm"))]
-    return 0;
 }
 
 /// Says where the server is, as the benchmark expects it.

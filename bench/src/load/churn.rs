@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use mio::net::TcpStream;
@@ -22,7 +21,7 @@ struct Client {
 impl Client {
     fn connect(address: SocketAddr, poll: &Poll, index: usize) -> Result<Self> {
         // To loopback this does not wait; the server may be anywhere.
-        let std = StdStream::connect(address)?;
+        let std = StdStream::connect_timeout(&address, PATIENCE)?;
         std.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(std);
         stream.write_all(QUESTION)?;
@@ -91,8 +90,8 @@ fn run(address: SocketAddr, mut go_on: impl FnMut(u64) -> Result<bool>) -> Resul
 
 /// One line and its answer.
 pub(crate) fn ask(address: SocketAddr, question: &str) -> Result<String> {
-    let mut stream = StdStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut stream = StdStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(question.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -32,5 +32,5 @@ pub(crate) fn lines(server: &Server, span: Span) -> Result<Figure> {
     let count: u64 = answer.trim_end().parse().with_context(|| format!("the number of lines is {answer:?}"))?;
     ensure!(count == sent, "{count} lines of {sent} arrived");
     let cpu = server.cpu().zip(before).map(|(now, before)| now.saturating_sub(before));
-    Ok(Figure { count, time, cpu, latencies: None })
+    Ok(Figure { count, time, cpu, latencies: None, unserved: 0 })
 }

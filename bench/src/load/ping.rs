@@ -13,12 +13,19 @@ use crate::peers::Server;
 
 /// How many connections get their first message together.
 const AT_ONCE: usize = 50;
-const MESSAGE: [u8; 64] = [b'x'; 64];
+/// A line in capitals, which comes back as it is from servers that answer lines too.
+const MESSAGE: [u8; 64] = {
+    let mut message = [b'X'; 64];
+    message[63] = b'\n';
+    message
+};
 
 struct Client {
     stream: TcpStream,
     got: usize,
     sent_at: Instant,
+    /// An answer counted.
+    served: bool,
 }
 
 impl Client {
@@ -64,7 +71,7 @@ impl Clients {
             let some = first..count.min(first + AT_ONCE);
             for (index, mut stream) in some.clone().zip(connect_all(address, some.len())?) {
                 all.poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
-                all.clients.push(Client { stream, got: 0, sent_at: Instant::now() });
+                all.clients.push(Client { stream, got: 0, sent_at: Instant::now(), served: false });
                 all.clients[index].ask(Instant::now())?;
             }
             some.into_iter().try_for_each(|index| all.hear_from(index))?;
@@ -98,6 +105,7 @@ impl Clients {
                 }
                 clock.tick()?;
                 if clock.counts() {
+                    client.served = true;
                     latencies.push((clock.now - client.sent_at).as_nanos().try_into().unwrap_or(u32::MAX));
                 }
                 if clock.is_over() {
@@ -116,8 +124,45 @@ impl Clients {
             let index = ((count - 1) as f64 * percent / 100.0) as usize;
             Duration::from_nanos((*latencies.select_nth_unstable(index).1).into())
         };
-        Ok(Figure { latencies: Some(PERCENTILES.map(at)), ..clock.figure(count as u64) })
+        let unserved = self.clients[..active].iter().filter(|client| !client.served).count();
+        Ok(Figure { latencies: Some(PERCENTILES.map(at)), unserved, ..clock.figure(count as u64) })
     }
+
+    /// As in [`stand`].
+    pub(crate) fn stand(&mut self, time: Duration) -> Result<Stood> {
+        let begin = Instant::now();
+        let mut stood = Stood { answers: 0, answered: 0, last: Duration::ZERO };
+        self.clients.iter_mut().try_for_each(|client| client.ask(begin))?;
+        while begin.elapsed() < time {
+            self.poll.poll(&mut self.events, Some(Duration::from_millis(10)))?;
+            for event in &self.events {
+                let client = &mut self.clients[event.token().0];
+                if client.hear()? {
+                    let now = Instant::now();
+                    client.ask(now)?;
+                    stood.answers += 1;
+                    stood.answered += usize::from(!std::mem::replace(&mut client.served, true));
+                    stood.last = now - begin;
+                }
+            }
+        }
+        Ok(stood)
+    }
+}
+
+/// What came of many questions at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stood {
+    pub(crate) answers: u64,
+    /// How many connections had one.
+    pub(crate) answered: usize,
+    /// When the last one came.
+    pub(crate) last: Duration,
+}
+
+/// All of `count` connections ask at once, and again for each answer, for `time`; who is never answered waits.
+pub(crate) fn stand(address: SocketAddr, count: usize, time: Duration) -> Result<Stood> {
+    open(address, count)?.stand(time)
 }
 
 /// All of `count` connections are in use.

@@ -8,7 +8,7 @@ use super::convert::error;
 use super::options::ConnectOptions;
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{Pollable, raw, wit};
+use super::{Pollable, wit};
 use crate::error::{Error, Result};
 use crate::reader::StreamReader;
 use crate::rt::calls::{self, Loan, LocalFuture};
@@ -92,7 +92,7 @@ impl wit::GuestConnecting for Connecting {
 
     fn subscribe(&self) -> Vec<Pollable> {
         self.reclaim();
-        raw(calls::lend(&self.1, &|| self.tasks(), true, &|| self.is_ready()))
+        calls::lend(&self.1, &|| self.tasks(), true, &|| self.is_ready())
     }
 }
 

@@ -16,8 +16,6 @@ mod tls;
 mod wait;
 mod writer;
 
-use crate::os::wasi::raw;
-
 use bindings::Pollable;
 use bindings::exports::wasi_streams::net::connections as wit;
 

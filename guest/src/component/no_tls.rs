@@ -1,7 +1,6 @@
 //! The same functions in a component that was built without TLS: each says so.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::wit;
 use super::writer::Timeouts;
@@ -65,23 +64,21 @@ impl wit::GuestTlsServerConfig for ServerConfig {
 pub(super) fn connect_with(
     connect: OpenConnection,
     tls: Option<&(SharedClientConfig, Option<String>)>,
-    handshake_timeout: Option<Duration>,
-    shutdown_timeout: Option<Duration>,
+    timeouts: Timeouts,
 ) -> Result<OpenConnection> {
-    refuse(tls.is_some(), handshake_timeout, shutdown_timeout).map(|()| connect)
+    refuse(tls.is_some(), timeouts).map(|()| connect)
 }
 
 pub(super) fn listen_with<H: Handler<K>, K: 'static>(
     start: StartServer<H, K>,
     tls: Option<&SharedServerConfig>,
-    handshake_timeout: Option<Duration>,
-    shutdown_timeout: Option<Duration>,
+    timeouts: Timeouts,
 ) -> Result<StartServer<H, K>> {
-    refuse(tls.is_some(), handshake_timeout, shutdown_timeout).map(|()| start)
+    refuse(tls.is_some(), timeouts).map(|()| start)
 }
 
-fn refuse(tls: bool, handshake_timeout: Option<Duration>, shutdown_timeout: Option<Duration>) -> Result<()> {
-    if tls || handshake_timeout.is_some() || shutdown_timeout.is_some() {
+fn refuse(tls: bool, (handshake, shutdown): Timeouts) -> Result<()> {
+    if tls || handshake.is_some() || shutdown.is_some() {
         return Err(no_tls());
     }
     Ok(())

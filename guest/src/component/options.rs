@@ -48,7 +48,7 @@ impl ConnectSettings {
         if let Some(settings) = &self.keep_alive {
             connect = connect.keep_alive(*settings);
         }
-        tls::connect_with(connect, self.tls.as_ref(), self.tls_handshake_timeout, self.tls_shutdown_timeout)
+        tls::connect_with(connect, self.tls.as_ref(), (self.tls_handshake_timeout, self.tls_shutdown_timeout))
     }
 }
 
@@ -129,7 +129,7 @@ impl ListenSettings {
         if let Some(family) = self.family {
             start = start.family(family);
         }
-        tls::listen_with(start, self.tls.as_ref(), self.tls_handshake_timeout, self.tls_shutdown_timeout)
+        tls::listen_with(start, self.tls.as_ref(), (self.tls_handshake_timeout, self.tls_shutdown_timeout))
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::convert::size;
-use super::{Pollable, raw, wit};
+use super::{Pollable, wit};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::reader::StreamReader;
@@ -135,7 +135,7 @@ impl wit::GuestReader for Reader {
 
     fn subscribe(&self) -> Vec<Pollable> {
         self.reclaim();
-        raw(calls::lend(&self.loan, &|| self.connection.tasks(), true, &|| self.is_ready()))
+        calls::lend(&self.loan, &|| self.connection.tasks(), true, &|| self.is_ready())
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::connecting::wrap;
 use super::convert::{address, error};
 use super::options::ListenOptions;
-use super::{Pollable, raw, wit};
+use super::{Pollable, wit};
 use crate::error::Result;
 use crate::options::DEFAULT_BACKLOG;
 use crate::rt::calls::{self, Loan};
@@ -102,7 +102,7 @@ impl wit::GuestServer for Server {
 
     fn subscribe(&self) -> Vec<Pollable> {
         self.reclaim();
-        raw(calls::lend(&self.loan, &|| self.server.tasks(), true, &|| self.is_ready()))
+        calls::lend(&self.loan, &|| self.server.tasks(), true, &|| self.is_ready())
     }
 }
 

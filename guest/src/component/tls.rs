@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::wit;
 use super::writer::Timeouts;
 use crate::error::Result;
 use crate::rt::{self, JoinHandle};
 use crate::server::StartServer;
-use crate::tls::{AcceptorBuilder, ConnectorBuilder, TlsRole};
+use crate::tls::{AcceptorBuilder, ConnectorBuilder, StartTls, TlsRole};
 use crate::writer::StreamWriter;
 use crate::{Certificate, Handler, OpenConnection, TlsAcceptor, TlsConnector, TlsErrorKind, TlsVersion};
 
@@ -78,6 +78,20 @@ macro_rules! apply_common {
             builder = builder.suppress_ragged_eofs(suppress);
         }
         builder
+    }};
+}
+
+/// All that does handshakes has these methods, and no trait for them.
+macro_rules! apply_timeouts {
+    ($start:ident, $timeouts:expr) => {{
+        let (handshake, shutdown): Timeouts = $timeouts;
+        if let Some(timeout) = handshake {
+            $start = $start.tls_handshake_timeout(timeout);
+        }
+        if let Some(timeout) = shutdown {
+            $start = $start.tls_shutdown_timeout(timeout);
+        }
+        $start
     }};
 }
 
@@ -194,8 +208,7 @@ impl wit::GuestTlsClientConfig for ClientConfig {
 pub(super) fn connect_with(
     mut connect: OpenConnection,
     tls: Option<&(SharedClientConfig, Option<String>)>,
-    handshake_timeout: Option<Duration>,
-    shutdown_timeout: Option<Duration>,
+    timeouts: Timeouts,
 ) -> Result<OpenConnection> {
     if let Some((config, server_name)) = tls {
         connect = connect.tls(config.get(ClientSettings::connector)?);
@@ -203,13 +216,7 @@ pub(super) fn connect_with(
             connect = connect.server_name(name);
         }
     }
-    if let Some(timeout) = handshake_timeout {
-        connect = connect.tls_handshake_timeout(timeout);
-    }
-    if let Some(timeout) = shutdown_timeout {
-        connect = connect.tls_shutdown_timeout(timeout);
-    }
-    Ok(connect)
+    Ok(apply_timeouts!(connect, timeouts))
 }
 
 // ---------------------------------------------------------------------- servers
@@ -268,19 +275,12 @@ impl wit::GuestTlsServerConfig for ServerConfig {
 pub(super) fn listen_with<H: Handler<K>, K: 'static>(
     mut start: StartServer<H, K>,
     tls: Option<&SharedServerConfig>,
-    handshake_timeout: Option<Duration>,
-    shutdown_timeout: Option<Duration>,
+    timeouts: Timeouts,
 ) -> Result<StartServer<H, K>> {
     if let Some(config) = tls {
         start = start.tls(config.get(ServerSettings::acceptor)?);
     }
-    if let Some(timeout) = handshake_timeout {
-        start = start.tls_handshake_timeout(timeout);
-    }
-    if let Some(timeout) = shutdown_timeout {
-        start = start.tls_shutdown_timeout(timeout);
-    }
-    Ok(start)
+    Ok(apply_timeouts!(start, timeouts))
 }
 
 // ---------------------------------------------------------------------- upgrades
@@ -303,26 +303,17 @@ pub(super) fn server_upgrade(config: &ServerConfig) -> Result<Upgrade, wit::Erro
 pub(super) fn start(
     writer: Rc<StreamWriter>,
     upgrade: Upgrade,
-    (handshake_timeout, shutdown_timeout): Timeouts,
+    timeouts: Timeouts,
 ) -> Result<JoinHandle<Result<()>>, wit::Error> {
     writer.connection().check_upgrade()?;
-    let begin = move |writer: &Rc<StreamWriter>| {
-        let mut start = crate::tls::StartTls::new(writer.connection(), upgrade.role);
-        if let Some(timeout) = handshake_timeout {
-            start = start.tls_handshake_timeout(timeout);
-        }
-        if let Some(timeout) = shutdown_timeout {
-            start = start.tls_shutdown_timeout(timeout);
-        }
-        match upgrade.server_name {
-            Some(name) => start.server_name(name).prepare(),
-            None => start.prepare(),
-        }
-    };
-    let prepared = begin(&writer)?;
+    let mut start = StartTls::new(writer.connection(), upgrade.role);
+    if let Some(name) = upgrade.server_name {
+        start = start.server_name(name);
+    }
+    let (side, timeouts) = apply_timeouts!(start, timeouts).prepare()?;
     Ok(rt::spawn(async move {
         let connection = writer.connection();
-        let done = connection.start_tls(prepared.0, prepared.1).await;
+        let done = connection.start_tls(side, timeouts).await;
         done.map_err(|error| error.with_peer(connection.info().host.as_deref()))
     }))
 }

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::convert::{address, error, millis, size};
-use super::{Pollable, raw, tls, wit};
+use super::{Pollable, tls, wit};
 use crate::error::{Error, Result};
 use crate::rt::JoinHandle;
 use crate::rt::calls::{self, Loan, LocalFuture};
@@ -250,12 +250,12 @@ impl wit::GuestWriter for Writer {
         } else {
             self.reclaim_if_closing()
         }
-        raw(calls::lend(&self.loan, &|| self.tasks(), hold, &|| match awaited {
+        calls::lend(&self.loan, &|| self.tasks(), hold, &|| match awaited {
             None => true,
             Some(Awaited::Drain) => self.is_drained(),
             Some(Awaited::Handshake) => self.is_handshaken(),
             Some(Awaited::Closed) => self.is_gone(),
-        }))
+        })
     }
 }
 

@@ -107,6 +107,8 @@ struct State {
     fin: Fin,
     /// `transport().pause_reading()`.
     paused_by_user: bool,
+    /// The turn of the loop in which a piece arrived.
+    received_in: u64,
     /// Somebody else moves bytes on the link for now (`copy`), the pump must not read.
     borrowed: bool,
     /// TLS is being started: there is no half close any more, and no second upgrade.
@@ -126,9 +128,11 @@ struct State {
 }
 
 /// What was taken out of the state to be used after its borrow has ended: wakers to wake, a link to drop, a listener
-/// to call.
+/// to call. Reader and pump are woken all the time, the others seldom: only those cost memory.
 #[derive(Default)]
 struct After {
+    reader: Option<Waker>,
+    pump: Option<Waker>,
     wakers: Vec<Waker>,
     link: Option<Box<dyn Link>>,
     on_lost: Option<Box<dyn FnOnce()>>,
@@ -140,7 +144,13 @@ impl After {
         if let Some(on_lost) = self.on_lost {
             on_lost();
         }
+        if let Some(reader) = self.reader {
+            reader.wake();
+        }
         self.wakers.into_iter().for_each(Waker::wake);
+        if let Some(pump) = self.pump {
+            pump.wake();
+        }
     }
 }
 
@@ -175,6 +185,7 @@ impl Connection {
             phase: Phase::Open,
             fin: Fin::None,
             paused_by_user: false,
+            received_in: u64::MAX,
             borrowed: false,
             upgrading: false,
             writes_after_loss: 0,
@@ -254,11 +265,11 @@ impl State {
     }
 
     fn wake_pump(&self, after: &mut After) {
-        after.wakers.extend(self.pump.clone());
+        after.pump = self.pump.clone();
     }
 
     fn wake_reader(&mut self, after: &mut After) {
-        after.wakers.extend(self.reader.take());
+        after.reader = self.reader.take().or(after.reader.take());
     }
 
     fn wake_drainers(&mut self, after: &mut After) {

@@ -78,7 +78,7 @@ impl State {
     /// Takes one piece from the link; more of them in later turns, so that others get theirs. True when the peer has ended a
     /// stream that cannot be half open.
     fn pump_in(&mut self, cx: &mut Context<'_>, after: &mut After) -> bool {
-        if !self.wants_data() {
+        if !self.wants_data() || self.received_in == rt::turn() {
             return false;
         }
         let Some(link) = self.link.as_mut() else { return false };
@@ -93,6 +93,7 @@ impl State {
             }
             Poll::Ready(Ok(bytes)) => {
                 self.receive.feed(bytes);
+                self.received_in = rt::turn();
                 self.wake_reader(after);
                 rt::defer(cx.waker()); // the read that finds nothing is the one that registers
             }

@@ -30,15 +30,22 @@ impl Connection {
     }
 
     /// Runs `f` on the buffer, and lets the pump go on when that made room.
+    #[inline]
     pub(crate) fn touch<T>(&self, f: impl FnOnce(&mut ReceiveBuffer) -> T) -> T {
         let mut state = self.state.borrow_mut();
         let was_paused = state.receive.is_paused();
         let result = f(&mut state.receive);
-        let resumed = was_paused && !state.receive.is_paused();
-        let pump = if resumed { state.pump.clone() } else { None };
-        drop(state);
-        pump.iter().for_each(Waker::wake_by_ref);
+        if was_paused && !state.receive.is_paused() {
+            drop(state);
+            self.resumed();
+        }
         result
+    }
+
+    #[cold]
+    fn resumed(&self) {
+        let pump = self.state.borrow().pump.clone();
+        pump.iter().for_each(Waker::wake_by_ref);
     }
 
     /// Looks at the buffer.

@@ -76,7 +76,7 @@ impl<'a> Upgrade<'a> {
     /// Takes the link out, with what was read ahead.
     fn take(&self) -> Result<(Box<dyn Link>, Bytes)> {
         let mut state = self.connection.state.borrow_mut();
-        let received = state.receive.recall_all();
+        let received = state.receive.take_all();
         let link = state.link.take().filter(|_| matches!(state.phase, super::Phase::Open));
         Ok((link.ok_or_else(Error::connection_lost)?, received))
     }

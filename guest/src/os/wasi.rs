@@ -36,7 +36,7 @@ pub struct Registered(Registration);
 impl Registered {
     /// Registers `pollable`.
     pub fn new(pollable: Pollable) -> Self {
-        Self(Registration::new(host::Pollable::from_raw(pollable)))
+        Self(Registration::new(pollable))
     }
 
     /// Waits until it is ready.
@@ -62,14 +62,8 @@ impl Registered {
 
     /// Gives the pollable back; none only while the thread is ending.
     pub fn into_inner(self) -> Option<Pollable> {
-        self.0.into_pollable().map(host::Pollable::into_raw)
+        self.0.into_pollable()
     }
-}
-
-/// Pollables as the `wasi` crate has them.
-#[cfg(feature = "component")]
-pub(crate) fn raw(pollables: Vec<host::Pollable>) -> Vec<Pollable> {
-    pollables.into_iter().map(host::Pollable::into_raw).collect()
 }
 
 /// Wraps a connected socket with its streams, to be taken over by

@@ -3,8 +3,6 @@
 //! Many small writes become one piece of memory, so that the host gets them as one (there is no `TCP_NODELAY` in
 //! WASI 0.2: two small segments may cost a delayed acknowledgement).
 
-use bytes::{Buf, BytesMut};
-
 use crate::error::{Error, Result};
 
 /// The default high-water mark of plain connections, in bytes.
@@ -17,10 +15,15 @@ pub(crate) const TLS_HIGH_WATER: usize = 512 * 1024;
 /// An empty queue keeps at most this much memory: a thousand idle connections should cost next to nothing.
 const KEEP_CAPACITY: usize = 4 * 1024;
 
+/// The rest is moved when at least one part in so many of it went out since: each byte that goes out pays for so many.
+const WORTH_MOVING: usize = 4;
+
 /// Bytes accepted by `write` and not yet taken by the platform.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
-    data: BytesMut,
+    data: Vec<u8>,
+    /// How much of `data` went out already.
+    gone: usize,
     marks: WaterMarks,
     /// Above the high mark, and not yet back at the low one.
     paused: bool,
@@ -55,41 +58,47 @@ impl Default for WaterMarks {
 
 impl SendQueue {
     pub(crate) fn new() -> Self {
-        Self { data: BytesMut::new(), marks: WaterMarks::default(), paused: false, inclusive: false }
+        Self { data: Vec::new(), gone: 0, marks: WaterMarks::default(), paused: false, inclusive: false }
     }
 
     /// Accepts bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
         self.data.extend_from_slice(bytes);
         self.pause_if_high();
     }
 
     /// What goes out next.
     pub(crate) fn front(&self) -> &[u8] {
-        &self.data
+        &self.data[self.gone..]
     }
 
     /// Notes that `n` bytes of the front went out; true when that released the waiters of `drain`.
     pub(crate) fn advance(&mut self, n: usize) -> bool {
-        self.data.advance(n);
-        if self.data.is_empty() && self.data.capacity() > KEEP_CAPACITY {
-            self.data = BytesMut::new();
+        self.gone += n.min(self.len());
+        if self.is_empty() {
+            self.data.clear();
+            self.gone = 0;
+            if self.data.capacity() > KEEP_CAPACITY {
+                self.data = Vec::new();
+            }
         }
         self.release_if_low()
     }
 
     /// Forgets everything; true when that released the waiters of `drain`.
     pub(crate) fn clear(&mut self) -> bool {
-        self.data = BytesMut::new();
+        self.data = Vec::new();
+        self.gone = 0;
         self.release_if_low()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.data.len()
+        self.data.len() - self.gone
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.data.is_empty()
+        self.len() == 0
     }
 
     /// Whether `drain` has to wait.
@@ -114,8 +123,18 @@ impl SendQueue {
         self.set_marks(WaterMarks { low: TLS_HIGH_WATER / 4, high: TLS_HIGH_WATER });
     }
 
+    /// Moves the rest to the front before more memory is asked for, unless that would copy much for little: the queue holds at
+    /// most two and a half times the most that was in it.
+    fn make_room(&mut self, more: usize) {
+        if self.data.capacity() - self.data.len() < more && self.gone >= self.len() / WORTH_MOVING {
+            self.data.copy_within(self.gone.., 0);
+            self.data.truncate(self.len());
+            self.gone = 0;
+        }
+    }
+
     fn pause_if_high(&mut self) {
-        let len = self.data.len();
+        let len = self.len();
         // An empty queue cannot fall, so nobody must wait for that.
         if len > self.marks.high || (self.inclusive && len == self.marks.high && len > 0) {
             self.paused = true;
@@ -123,7 +142,7 @@ impl SendQueue {
     }
 
     fn release_if_low(&mut self) -> bool {
-        let released = self.paused && self.data.len() <= self.marks.low;
+        let released = self.paused && self.len() <= self.marks.low;
         if released {
             self.paused = false;
         }
@@ -173,6 +192,36 @@ mod tests {
         assert!(queue.is_paused());
         assert!(queue.advance(1));
         assert!(!queue.is_paused());
+    }
+
+    #[test]
+    fn what_went_out_makes_room_before_more_memory_is_asked_for() {
+        let mut queue = SendQueue::new();
+        for _ in 0..8 {
+            queue.push(&[1; 1000]);
+        }
+        let memory = queue.data.capacity();
+        for round in 0..100_u8 {
+            queue.advance(2500);
+            for _ in 0..2 {
+                queue.push(&[round; 1250]);
+            }
+        }
+        assert_eq!((queue.len(), queue.data.capacity()), (8000, memory));
+        let rest: Vec<u8> = (97..100).flat_map(|round| [round; 2500]).collect();
+        assert_eq!(queue.front()[500..], rest);
+    }
+
+    #[test]
+    fn an_empty_queue_keeps_little() {
+        let mut queue = SendQueue::new();
+        queue.push(&[0; KEEP_CAPACITY]);
+        queue.advance(KEEP_CAPACITY);
+        assert!(queue.is_empty());
+        assert_eq!(queue.data.capacity(), KEEP_CAPACITY, "it serves the next small write");
+        queue.push(&[0; KEEP_CAPACITY + 1]);
+        queue.advance(KEEP_CAPACITY + 1);
+        assert_eq!(queue.data.capacity(), 0);
     }
 
     #[test]

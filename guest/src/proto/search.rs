@@ -89,29 +89,47 @@ impl Search {
         Ok(Self { longest, offset: 0 })
     }
 
+    /// Starts a search for the end of a line.
+    pub(crate) const fn for_newline() -> Self {
+        Self { longest: 1, offset: 0 }
+    }
+
     /// Looks at what is new in `data`. `None` means "no separator yet, and still within the limit".
     ///
     /// The separator itself does not count against `limit`.
     pub(crate) fn advance(&mut self, data: &[u8], separators: &[&[u8]], limit: usize) -> Result<Option<Match>> {
-        if let Some(found) = first_match(data, self.offset, separators) {
-            if found.start > limit {
-                return Err(Error::LimitOverrun { consumed: found.start, found: true });
-            }
-            return Ok(Some(found));
+        if let Some(found) = self.look(data, separators) {
+            return self.check(found, limit);
         }
-        // The last bytes may be the start of a separator.
-        self.offset = (data.len() + 1).saturating_sub(self.longest);
         if self.offset > limit {
             return Err(Error::LimitOverrun { consumed: self.offset, found: false });
         }
         Ok(None)
+    }
+
+    /// The same without a limit, also for a part of what there is: what is found in it is found.
+    pub(crate) fn look(&mut self, data: &[u8], separators: &[&[u8]]) -> Option<Match> {
+        let found = first_match(data, self.offset, separators);
+        if found.is_none() {
+            // The last bytes may be the start of a separator.
+            self.offset = (data.len() + 1).saturating_sub(self.longest);
+        }
+        found
+    }
+
+    /// Whether what was found is within the limit.
+    pub(crate) fn check(&self, found: Match, limit: usize) -> Result<Option<Match>> {
+        if found.start > limit {
+            return Err(Error::LimitOverrun { consumed: found.start, found: true });
+        }
+        Ok(Some(found))
     }
 }
 
 /// The match that ends first; of two that end at the same byte, the shorter (R47, R49).
 fn first_match(data: &[u8], from: usize, separators: &[&[u8]]) -> Option<Match> {
     if let [[byte]] = separators {
-        let start = from + memchr(*byte, data.get(from..)?)?;
+        let start = from + find_byte(*byte, data.get(from..)?)?;
         return Some(Match { start, end: start + 1 });
     }
     let mut best: Option<Match> = None;
@@ -125,6 +143,57 @@ fn first_match(data: &[u8], from: usize, separators: &[&[u8]]) -> Option<Match> 
         };
     }
     best
+}
+
+/// What [`find_byte`] looks at before it calls anything: most lines are not much longer.
+const NEAR: usize = 32;
+
+/// Vector code pays where there is more than this.
+const FAR: usize = 2 * NEAR;
+
+/// A component has vector code only when it was built for hosts that have SIMD.
+const HAS_VECTORS: bool = !cfg!(all(target_family = "wasm", not(target_feature = "simd128")));
+
+/// Where `byte` is first.
+#[inline(always)]
+pub(crate) fn find_byte(byte: u8, data: &[u8]) -> Option<usize> {
+    match data.split_first_chunk() {
+        Some((near, rest)) => find_in_block(byte, near).or_else(|| Some(NEAR + find_in_rest(byte, rest)?)),
+        None => find_in_rest(byte, data),
+    }
+}
+
+#[inline(never)]
+fn find_in_rest(byte: u8, data: &[u8]) -> Option<usize> {
+    if HAS_VECTORS && data.len() > FAR {
+        return memchr(byte, data);
+    }
+    let (blocks, rest) = data.as_chunks();
+    let at = blocks.iter().enumerate().find_map(|(i, block)| Some(i * NEAR + find_in_block(byte, block)?));
+    at.or_else(|| Some(data.len() - rest.len() + find_in_words(byte, rest)?))
+}
+
+fn find_in_words(byte: u8, data: &[u8]) -> Option<usize> {
+    let (words, rest) = data.as_chunks();
+    let at = words.iter().enumerate().find_map(|(i, word)| Some(i * size_of_val(word) + find_in_word(byte, *word)?));
+    at.or_else(|| Some(data.len() - rest.len() + rest.iter().position(|each| *each == byte)?))
+}
+
+/// Without a loop, when this is optimised.
+#[inline]
+fn find_in_block(byte: u8, block: &[u8; NEAR]) -> Option<usize> {
+    find_in_words(byte, block)
+}
+
+/// The same in eight bytes at once.
+#[inline]
+fn find_in_word(byte: u8, word: [u8; size_of::<u64>()]) -> Option<usize> {
+    const LOW_BITS: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH_BITS: u64 = LOW_BITS << 7;
+    let differs = u64::from_le_bytes(word) ^ (LOW_BITS * u64::from(byte));
+    // The high bit of each byte that was zero; a borrow may set more of them, but only behind the first.
+    let found = differs.wrapping_sub(LOW_BITS) & !differs & HIGH_BITS;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
@@ -200,6 +269,24 @@ mod tests {
         assert!(matches!(error, Error::LimitOverrun { consumed: 6, found: false }), "{error:?}");
         let error = run(&["abcdefAA"], &[b"AAA"], 3).expect_err("over the limit");
         assert!(matches!(error, Error::LimitOverrun { consumed: 6, found: false }), "{error:?}");
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_is_and_whatever_is_around_it() {
+        for byte in [b'\n', 0, 0x7F, 0x80, 0xFF] {
+            // Bytes that differ in one bit, and those that borrow from it.
+            let others = (0..8).map(|bit| byte ^ (1 << bit)).chain([byte.wrapping_sub(1), byte.wrapping_add(1)]);
+            for other in others {
+                for len in 0..=3 * NEAR + 9 {
+                    let mut data = vec![other; len];
+                    assert_eq!(find_byte(byte, &data), None, "{byte} in {len} times {other}");
+                    for at in (0..len).rev() {
+                        data[at] = byte; // and behind it more of them
+                        assert_eq!(find_byte(byte, &data), Some(at), "{byte} at {at} in {len} times {other}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

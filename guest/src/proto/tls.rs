@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, ServerConfig, ServerConnection};
 
 use crate::error::{Error, Result};
 use crate::tls::{TlsErrorKind, tls_error};
@@ -87,6 +87,14 @@ impl Session {
     /// Whether the stream ended without `close_notify`.
     pub(crate) fn is_truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// How much of the ciphertext is tickets, asked at the end of the handshake: behind the client's last message a server of TLS 1.3
+    /// sends nothing else.
+    pub(crate) fn tickets(&self) -> usize {
+        let is_newest = self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        let is_server = matches!(self.tls, Connection::Server(_));
+        if is_newest && is_server && !self.is_handshaking() { self.outgoing.len() } else { 0 }
     }
 
     /// Whether there is ciphertext that was not looked at yet.

@@ -4,7 +4,6 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf;
 use futures_lite::{AsyncBufRead, AsyncRead};
 
 use super::StreamReader;
@@ -12,22 +11,17 @@ use super::StreamReader;
 impl AsyncBufRead for StreamReader {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        if let Some(error) = this.exception() {
-            return Poll::Ready(Err(error.into()));
+        if !this.connection.look(|buffer| buffer.is_lent()) {
+            ready!(this.poll_borrow(cx))?;
         }
-        this.heed_recall();
-        if this.front.is_empty() {
-            ready!(this.connection.poll_take(cx, |buffer| buffer.readable()))?;
-            this.front = this.connection.touch(|buffer| buffer.lend());
-        }
-        Poll::Ready(Ok(&this.front))
+        Poll::Ready(Ok(this.unused()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        let n = n.min(this.front.len());
-        this.front.advance(n);
-        this.connection.touch(|buffer| buffer.settle_loan(n));
+        let n = n.min(this.unused().len());
+        this.used += n;
+        this.connection.touch(|buffer| buffer.use_lent(n));
     }
 }
 

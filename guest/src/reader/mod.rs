@@ -7,16 +7,18 @@ mod lines;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::proto::buffer::DEFAULT_LIMIT;
+use crate::proto::buffer::{DEFAULT_LIMIT, ReceiveBuffer};
 use crate::proto::search::{Search, Separators};
 
 pub use feed::Feeder;
 pub use lines::Lines;
+use lines::ReadLine;
 
 /// The reading half of a connection, like `asyncio.StreamReader`.
 ///
@@ -45,10 +47,10 @@ pub use lines::Lines;
 pub struct StreamReader {
     connection: Rc<Connection>,
     limit: usize,
-    /// What was lent out for borrowed access and not used yet.
-    front: Bytes,
-    /// The line that `readline_ref` lends.
-    line: Bytes,
+    /// A view of what is buffered, for borrowed access; good as long as the buffer says so.
+    lent: Bytes,
+    /// How much of that is used.
+    used: usize,
 }
 
 impl StreamReader {
@@ -79,7 +81,7 @@ impl StreamReader {
 
     pub(crate) fn of(connection: Rc<Connection>) -> Self {
         let limit = connection.look(|buffer| buffer.limit());
-        Self { connection, limit, front: Bytes::new(), line: Bytes::new() }
+        Self { connection, limit, lent: Bytes::new(), used: 0 }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -160,10 +162,8 @@ impl StreamReader {
     ///
     /// Nothing is taken before the call completes.
     #[doc(alias = "read_line")]
-    pub async fn readline(&mut self) -> Result<Bytes> {
-        self.settle();
-        let mut search = Search::new(&[b"\n"])?;
-        poll_fn(|cx| self.connection.poll_take(cx, |buffer| buffer.take_line(&mut search))).await
+    pub fn readline(&mut self) -> impl Future<Output = Result<Bytes>> {
+        ReadLine::of(self)
     }
 
     /// Reads up to and including `separator`; of several separators the one that ends first counts.
@@ -243,19 +243,18 @@ impl StreamReader {
     ///
     /// Nothing is taken before the call completes.
     pub async fn readline_ref(&mut self) -> Result<&[u8]> {
-        self.heed_recall();
-        let found = memchr::memchr(b'\n', &self.front).filter(|at| *at <= self.limit);
-        match found {
-            Some(at) if self.exception().is_none() => {
-                self.line = self.front.split_to(at + 1);
-                self.connection.touch(|buffer| buffer.settle_loan(at + 1));
-            }
-            _ => {
-                self.line = self.readline().await?;
-                self.front = self.connection.touch(|buffer| buffer.lend());
-            }
+        if let Some(n) = self.connection.touch(ReceiveBuffer::use_lent_line) {
+            return Ok(self.lent_line(n));
         }
-        Ok(&self.line)
+        self.settle();
+        if let Some((view, n)) = self.connection.touch(ReceiveBuffer::lend_ready_line) {
+            self.lent = view;
+            return Ok(self.lent_line(n));
+        }
+        let line = self.readline().await?;
+        let n = line.len();
+        self.lent = line; // nothing of it is unused
+        Ok(self.lent_line(n))
     }
 
     // ------------------------------------------------------------------ state
@@ -299,22 +298,51 @@ impl StreamReader {
         self.limit
     }
 
-    /// Gives up what was lent when somebody else has it now: the engine of TLS, since `start_tls` (U08, U09).
-    pub(crate) fn heed_recall(&mut self) {
-        #[cfg(feature = "tls")]
-        if !self.front.is_empty() && self.connection.touch(|buffer| buffer.was_recalled()) {
-            self.front = Bytes::new();
+    /// What is lent and not used.
+    fn unused(&self) -> &[u8] {
+        &self.lent[self.used..]
+    }
+
+    /// The next `n` lent bytes, used now.
+    #[inline]
+    fn lent_line(&mut self, n: usize) -> &[u8] {
+        let from = self.used;
+        self.used += n;
+        &self.lent[from..self.used]
+    }
+
+    /// Gives up what is lent; what was not used is still in the buffer.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if !self.lent.is_empty() {
+            (self.lent, self.used) = (Bytes::new(), 0);
+            self.connection.touch(ReceiveBuffer::end_loan);
         }
     }
 
-    /// Puts what was lent and not used back into the buffer.
-    pub(crate) fn settle(&mut self) {
-        self.line = Bytes::new(); // or it would share memory with what goes back
-        self.heed_recall();
-        if !self.front.is_empty() {
-            let rest = std::mem::take(&mut self.front);
-            self.connection.touch(|buffer| buffer.return_loan(rest));
+    /// Waits until something is here and lends that; nothing at the end.
+    #[inline(never)]
+    fn poll_borrow(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.settle();
+        self.lent = ready!(self.connection.poll_take(cx, ReceiveBuffer::lend))?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next line; `search` is none at first, and made only for a line that is not just there.
+    #[inline(always)]
+    fn poll_line(&mut self, cx: &mut Context<'_>, search: &mut Option<Search>) -> Poll<Result<Bytes>> {
+        if search.is_none() {
+            self.settle();
+            if let Some(line) = self.connection.touch(ReceiveBuffer::take_ready_line) {
+                return Poll::Ready(Ok(line));
+            }
         }
+        self.poll_slow_line(cx, search.get_or_insert(Search::for_newline()))
+    }
+
+    #[inline(never)]
+    fn poll_slow_line(&self, cx: &mut Context<'_>, search: &mut Search) -> Poll<Result<Bytes>> {
+        self.connection.poll_take(cx, |buffer| buffer.take_line(search))
     }
 }
 

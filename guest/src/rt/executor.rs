@@ -6,7 +6,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,10 +86,9 @@ impl Wake for Handle {
 }
 
 struct Task {
-    /// Taken out while it is polled.
-    future: Option<LocalFuture>,
+    /// Taken out while it is polled, with the waker it is polled with.
+    future: Option<(LocalFuture, Waker)>,
     handle: Arc<Handle>,
-    waker: Waker,
     kind: Kind,
 }
 
@@ -99,6 +97,8 @@ pub(super) struct Executor {
     tasks: RefCell<Slab<Task>>,
     queue: Arc<RunQueue>,
     deferred: RefCell<Vec<Waker>>,
+    /// Empty: the memory of the deferred ones of the turn before.
+    spare: Cell<Vec<Waker>>,
     /// How many more operations the task that runs may complete without waiting.
     budget: Cell<u32>,
     polls_in_turn: Cell<usize>,
@@ -119,6 +119,7 @@ impl Executor {
             tasks: RefCell::default(),
             queue: Arc::default(),
             deferred: RefCell::default(),
+            spare: Cell::default(),
             budget: Cell::new(BUDGET),
             polls_in_turn: Cell::new(0),
             turns: Cell::new(0),
@@ -139,7 +140,7 @@ impl Executor {
             Arc::new(Handle { index: entry.key(), queued: AtomicBool::new(false), queue: Arc::clone(&self.queue) });
         let waker = Waker::from(Arc::clone(&handle));
         waker.wake_by_ref();
-        entry.insert(Task { future: Some(future), handle: Arc::clone(&handle), waker, kind });
+        entry.insert(Task { future: Some((future, waker)), handle: Arc::clone(&handle), kind });
         TaskId(handle)
     }
 
@@ -207,8 +208,13 @@ impl Executor {
             };
             self.park(until.map_or(Park::Forever, Park::Until));
         }
-        let deferred = mem::take(&mut *self.deferred.borrow_mut());
-        deferred.into_iter().for_each(Waker::wake);
+        self.wake_deferred();
+    }
+
+    fn wake_deferred(&self) {
+        let mut deferred = self.deferred.replace(self.spare.take());
+        deferred.drain(..).for_each(Waker::wake);
+        self.spare.set(deferred);
     }
 
     /// Ends a turn without waiting: looks at the platform, unless that was done less than so many nanoseconds ago. True when there is
@@ -221,7 +227,7 @@ impl Executor {
             self.turns_since_look.set(0);
             self.park(Park::Look);
         }
-        mem::take(&mut *self.deferred.borrow_mut()).into_iter().for_each(Waker::wake);
+        self.wake_deferred();
         !self.queue.is_empty()
     }
 
@@ -242,7 +248,7 @@ impl Executor {
     pub(super) fn waker_of(&self, id: &TaskId) -> Option<Waker> {
         let tasks = self.tasks.borrow();
         let task = tasks.get(id.0.index).filter(|task| Arc::ptr_eq(&task.handle, &id.0))?;
-        Some(task.waker.clone())
+        Some(Waker::from(Arc::clone(&task.handle)))
     }
 
     fn park(&self, how: Park) {
@@ -269,8 +275,8 @@ impl Executor {
         let (mut future, waker, kind) = {
             let mut tasks = self.tasks.borrow_mut();
             let Some(task) = tasks.get_mut(index).filter(|task| Arc::ptr_eq(&task.handle, handle)) else { return };
-            let Some(future) = task.future.take() else { return };
-            (future, task.waker.clone(), task.kind)
+            let Some((future, waker)) = task.future.take() else { return };
+            (future, waker, task.kind)
         };
         let mut poll = || future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let done = if kind == Kind::User { report::guard_task(poll) } else { poll() };
@@ -278,7 +284,7 @@ impl Executor {
             let mut tasks = self.tasks.borrow_mut();
             match tasks.get_mut(index).filter(|task| Arc::ptr_eq(&task.handle, handle)) {
                 Some(task) if !done => {
-                    task.future = Some(future);
+                    task.future = Some((future, waker));
                     return;
                 }
                 Some(_) => tasks.try_remove(index),
@@ -291,29 +297,26 @@ impl Executor {
 
 /// Counts an operation that can complete without waiting; pending, and deferred, when the task has done enough.
 pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
-    let Some(executor) = super::executor() else { return Poll::Ready(()) };
-    match executor.budget.get().checked_sub(1) {
-        Some(rest) => {
-            executor.budget.set(rest);
-            Poll::Ready(())
-        }
-        None => {
-            defer(cx.waker());
-            Poll::Pending
-        }
+    let has_some = |executor: &Executor| {
+        let rest = executor.budget.get().checked_sub(1);
+        executor.budget.set(rest.unwrap_or(0));
+        rest.is_some()
+    };
+    if super::with_executor(has_some).unwrap_or(true) {
+        return Poll::Ready(());
     }
+    defer(cx.waker());
+    Poll::Pending
 }
 
 /// Numbers the turns of the loop, for work that is rationed by them.
-#[cfg(feature = "tls")]
 pub(crate) fn turn() -> u64 {
-    super::executor().map_or(0, |executor| executor.turns.get())
+    super::with_executor(|executor| executor.turns.get()).unwrap_or(0)
 }
 
 /// Wakes `waker` in the next turn of the loop, after everything that is ready now.
 pub(crate) fn defer(waker: &Waker) {
-    match super::executor() {
-        Some(executor) => executor.deferred.borrow_mut().push(waker.clone()),
-        None => waker.wake_by_ref(),
+    if super::with_executor(|executor| executor.deferred.borrow_mut().push(waker.clone())).is_none() {
+        waker.wake_by_ref();
     }
 }

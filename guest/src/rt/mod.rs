@@ -22,7 +22,6 @@ use std::task::Poll;
 
 use executor::{Executor, Kind};
 
-#[cfg(feature = "tls")]
 pub(crate) use executor::turn;
 pub(crate) use executor::{defer, poll_budget};
 pub(crate) use run::is_ending;
@@ -34,6 +33,11 @@ thread_local! {
 /// The runtime of this thread; none while the thread is going away.
 fn executor() -> Option<Rc<Executor>> {
     EXECUTOR.try_with(Rc::clone).ok()
+}
+
+/// Asks the runtime of this thread something, without keeping it.
+fn with_executor<T>(ask: impl FnOnce(&Executor) -> T) -> Option<T> {
+    EXECUTOR.try_with(|executor| ask(executor)).ok()
 }
 
 /// Starts a task that runs beside the others, like `asyncio.create_task`.

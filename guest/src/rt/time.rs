@@ -165,26 +165,32 @@ impl fmt::Debug for Sleep {
     }
 }
 
-type TimerKey = (u64, u64);
+type TimerKey<D = u64> = (D, u64);
 
-/// The pending timers, ordered by deadline, then by age.
-#[derive(Debug, Default)]
-pub(super) struct Timers {
-    pending: BTreeMap<TimerKey, Waker>,
+/// The pending timers, ordered by deadline, then by age. A deadline is whatever has an order.
+#[derive(Debug)]
+pub(super) struct Timers<D = u64> {
+    pending: BTreeMap<TimerKey<D>, Waker>,
     next_id: u64,
 }
 
-impl Timers {
+impl<D> Default for Timers<D> {
+    fn default() -> Self {
+        Self { pending: BTreeMap::new(), next_id: 0 }
+    }
+}
+
+impl<D: Copy + Ord> Timers<D> {
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<D> {
         self.pending.first_key_value().map(|((deadline, _), _)| *deadline)
     }
 
     /// Removes those that are due at `now` and gives their wakers.
-    pub(super) fn take_due(&mut self, now: u64) -> Vec<Waker> {
+    pub(super) fn take_due(&mut self, now: D) -> Vec<Waker> {
         let mut due = Vec::new();
         while let Some(entry) = self.pending.first_entry() {
             if entry.key().0 > now {
@@ -195,7 +201,7 @@ impl Timers {
         due
     }
 
-    fn insert(&mut self, deadline: u64, waker: Waker) -> TimerKey {
+    fn insert(&mut self, deadline: D, waker: Waker) -> TimerKey<D> {
         let key = (deadline, self.next_id);
         self.next_id += 1;
         self.pending.insert(key, waker);
@@ -203,7 +209,7 @@ impl Timers {
     }
 
     /// Gives a pending timer a new waker; false when it has fired.
-    fn rearm(&mut self, key: TimerKey, waker: &Waker) -> bool {
+    fn rearm(&mut self, key: TimerKey<D>, waker: &Waker) -> bool {
         match self.pending.get_mut(&key) {
             Some(old) => {
                 old.clone_from(waker);
@@ -213,7 +219,98 @@ impl Timers {
         }
     }
 
-    fn remove(&mut self, key: TimerKey) {
+    fn remove(&mut self, key: TimerKey<D>) {
         self.pending.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::cmp::Ordering;
+
+    use super::*;
+
+    thread_local! {
+        static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// A deadline that counts how often any of them is compared.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Counted(usize);
+
+    impl Ord for Counted {
+        fn cmp(&self, other: &Self) -> Ordering {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Counted {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    fn compared(act: impl FnOnce()) -> usize {
+        COMPARED.set(0);
+        act();
+        COMPARED.get()
+    }
+
+    /// So many timers with deadlines 0, 2, 4 and so on, armed in no particular order.
+    fn pending(n: usize) -> (Timers<Counted>, Vec<TimerKey<Counted>>) {
+        let mut timers = Timers::default();
+        let keys = (0..n).map(|i| timers.insert(Counted(i * 7919 % n * 2), Waker::noop().clone())).collect();
+        (timers, keys)
+    }
+
+    /// The most comparisons that it takes to arm, rearm or cancel one of so many.
+    fn worst(n: usize) -> usize {
+        let (mut timers, keys) = pending(n);
+        let mut worst = 0;
+        for (i, key) in keys.into_iter().enumerate() {
+            let mut armed = None;
+            worst = worst.max(compared(|| armed = Some(timers.insert(Counted(i * 2 + 1), Waker::noop().clone()))));
+            worst = worst.max(compared(|| assert!(timers.rearm(key, Waker::noop()))));
+            worst = worst.max(compared(|| timers.remove(key)));
+            worst = worst.max(compared(|| armed.into_iter().for_each(|key| timers.remove(key))));
+            timers.insert(key.0, Waker::noop().clone());
+        }
+        assert_eq!(timers.pending.len(), n);
+        worst
+    }
+
+    #[test]
+    fn arming_and_cancelling_cost_the_logarithm_of_what_is_pending() {
+        let (hundred, ten_thousand) = (worst(100), worst(10_000));
+        // A hundred times as many have twice the logarithm.
+        assert!(ten_thousand <= 2 * hundred, "{hundred} comparisons with 100, {ten_thousand} with 10 000");
+        assert!(ten_thousand < 100, "{ten_thousand} comparisons");
+    }
+
+    #[test]
+    fn firing_looks_at_those_that_are_due_and_one_more() {
+        let (mut timers, _) = pending(10_000);
+        assert_eq!(compared(|| assert_eq!(timers.next_deadline(), Some(Counted(0)))), 0);
+        assert_eq!(compared(|| assert_eq!(timers.take_due(Counted(0)).len(), 1)), 2);
+        assert_eq!(compared(|| assert!(timers.take_due(Counted(1)).is_empty())), 1);
+        assert_eq!(compared(|| assert_eq!(timers.take_due(Counted(200)).len(), 100)), 101);
+        assert_eq!(timers.pending.len(), 10_000 - 101);
+        assert_eq!(timers.next_deadline(), Some(Counted(202)));
+    }
+
+    #[test]
+    fn what_has_fired_or_was_cancelled_is_gone() {
+        let (mut timers, keys) = pending(10);
+        let fired = timers.take_due(Counted(8)).len();
+        assert_eq!(fired, 5);
+        for key in keys {
+            let is_pending = key.0.0 > 8;
+            assert_eq!(timers.rearm(key, Waker::noop()), is_pending);
+            timers.remove(key);
+            assert!(!timers.rearm(key, Waker::noop()));
+        }
+        assert!(timers.is_empty());
     }
 }

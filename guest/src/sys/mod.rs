@@ -30,6 +30,7 @@ use crate::error::Result;
 #[cfg(feature = "component")]
 pub(crate) use host::Pollable;
 pub(crate) use p2::connect::connect;
+pub(crate) use p2::limit::{DEFAULT_MAX_SOCKETS, set_max_sockets};
 pub(crate) use p2::listener::{Accepted, Listener, TcpListener};
 #[cfg(all(target_os = "wasi", target_env = "p2"))]
 pub(crate) use p2::reactor::Registration;

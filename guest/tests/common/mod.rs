@@ -6,8 +6,11 @@ pub(crate) mod tls;
 #[cfg(feature = "tls-ring")]
 pub(crate) mod tls_peer;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use wasi_streams::sim::{Network, Peer};
@@ -107,6 +110,24 @@ pub(crate) async fn settle() {
     for _ in 0..32 {
         yield_now().await;
     }
+}
+
+/// Lets so much time pass, without a timer of the guest.
+pub(crate) async fn pass(net: &Network, time: Duration) {
+    let state = Rc::new(Cell::new((false, None::<Waker>)));
+    let end = Rc::clone(&state);
+    net.after(time, move || {
+        let (_, waker) = end.replace((true, None));
+        waker.into_iter().for_each(Waker::wake);
+    });
+    poll_fn(|cx| match state.replace((false, None)) {
+        (true, _) => Poll::Ready(()),
+        (false, _) => {
+            state.set((false, Some(cx.waker().clone())));
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Bytes that do not repeat: whatever is lost, doubled or swapped shows.

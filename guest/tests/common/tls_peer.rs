@@ -97,6 +97,14 @@ impl Engine {
     pub(crate) fn saw_goodbye(&self) -> bool {
         self.saw_goodbye
     }
+
+    /// How many tickets a client has.
+    fn tickets(&self) -> u32 {
+        match &self.tls {
+            Connection::Client(client) => client.tls13_tickets_received(),
+            Connection::Server(_) => 0,
+        }
+    }
 }
 
 /// An [`Engine`] on a simulated connection of the guest's.
@@ -150,6 +158,11 @@ impl TlsPeer {
             assert!(self.take_some().await, "an end without goodbye after {} bytes", self.engine.plain.len());
         }
         self.engine.plaintext()
+    }
+
+    /// How many tickets a client has.
+    pub(crate) fn tickets(&self) -> u32 {
+        self.engine.tickets()
     }
 
     /// Says goodbye.

@@ -59,15 +59,27 @@ pub(crate) fn assert_same(actual: &[u8], expected: &[u8]) {
 ///
 /// If the system does not allow as many.
 pub(crate) fn need_descriptors(count: u64) -> Result<()> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= count) {
-        return Ok(());
-    }
+    let allowed = raise_descriptors(count)?;
     ensure!(
-        maximum.is_none_or(|maximum| maximum >= count),
-        "this test needs {count} file descriptors, and the hard limit is {maximum:?}: raise it (ulimit -Hn)"
+        allowed >= count,
+        "this test needs {count} file descriptors, and the hard limit is {allowed}: raise it (ulimit -Hn)"
     );
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum })?)
+    Ok(())
+}
+
+/// Lets this process have so many descriptors, or as many as the hard limit allows; says how many it may have.
+///
+/// # Errors
+///
+/// If the system does not keep to its own limit.
+pub(crate) fn raise_descriptors(count: u64) -> Result<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let allowed = current.unwrap_or(u64::MAX);
+    let wanted = count.min(maximum.unwrap_or(u64::MAX));
+    if allowed < wanted {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })?;
+    }
+    Ok(allowed.max(wanted))
 }
 
 /// One read of up to 64 KiB: what has come in, or nothing at the end.

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use anyhow::{Context, Result};
 use wasi_streams::{Result as StreamResult, Server, StreamReader, StreamWriter, copy, run, start_server};
-use wasi_streams_bench_guests::{CHUNK, Mode, Question, announce, memory};
+use wasi_streams_bench_guests::{CHUNK, Mode, announce};
 
 fn main() -> Result<()> {
     let mode = Mode::from_args()?;
@@ -42,12 +42,7 @@ async fn splice(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<
 }
 
 async fn churn(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<()> {
-    let line = reader.readline().await?;
-    match Question::of(&line) {
-        Question::Echo => writer.write(line)?,
-        Question::Memory => writer.write(format!("{}\n", memory()))?,
-        Question::Hold => std::future::pending().await,
-    }
+    writer.write(reader.readline().await?)?;
     close(writer).await
 }
 

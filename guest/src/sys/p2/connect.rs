@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::errors::{Doing, socket_error};
+use super::limit;
 use super::tcp::TcpLink;
 use super::watched::{Handle, Watched};
 use crate::error::Result;
@@ -44,6 +45,7 @@ async fn bound_socket(address: SocketAddr, locals: &[SocketAddr]) -> Result<Watc
 
 /// Makes a socket of the family of `address`.
 pub(super) fn new_socket(address: SocketAddr) -> Result<Watched<TcpSocket>> {
+    limit::check()?;
     let socket = TcpSocket::create(Family::of(address.ip()));
     socket.map(Watched::new).map_err(|code| socket_error(code, Doing::Create(address)))
 }

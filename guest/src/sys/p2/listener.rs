@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::{bind, finish, new_socket};
 use super::errors::{Doing, socket_error};
+use super::limit::Door;
 use super::reactor;
 use super::tcp::TcpLink;
 #[cfg(feature = "unix")]
@@ -31,6 +32,7 @@ pub(crate) struct TcpListener {
     address: SocketAddr,
     /// The address asked for, perhaps with port 0: the one that a permission would name.
     wanted: SocketAddr,
+    door: Door,
 }
 
 /// What `poll_accept` found.
@@ -78,12 +80,12 @@ impl TcpListener {
     /// Binds to `wanted`; connections are refused until [`listen`](Self::listen).
     pub(crate) async fn bind(wanted: SocketAddr) -> Result<Self> {
         if let Some((socket, lent)) = reactor::exhume(wanted) {
-            return Ok(Self { socket: Watched::lent(socket, lent), address: wanted, wanted });
+            return Ok(Self { socket: Watched::lent(socket, lent), address: wanted, wanted, door: Door::default() });
         }
         let mut socket = new_socket(wanted)?;
         bind(&mut socket, wanted).await?;
         let address = socket.handle().local_address().map_err(|code| socket_error(code, Doing::Bind(wanted)))?;
-        Ok(Self { socket, address, wanted })
+        Ok(Self { socket, address, wanted, door: Door::default() })
     }
 
     /// Sets the length of the queue, and keep-alive, which accepted connections inherit.
@@ -104,7 +106,7 @@ impl TcpListener {
             ErrorCode::InvalidState => Error::invalid("the socket is not bound"),
             code => socket_error(code, Doing::Configure),
         })?;
-        Ok(Self { socket: Watched::new(socket), address, wanted: address })
+        Ok(Self { socket: Watched::new(socket), address, wanted: address, door: Door::default() })
     }
 
     async fn listen(&mut self) -> Result<()> {
@@ -119,6 +121,10 @@ impl TcpListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         loop {
             ready!(self.socket.poll(cx));
+            if !self.door.is_open()? {
+                self.socket.wait();
+                continue;
+            }
             match self.socket.handle().accept() {
                 Ok((socket, input, output)) => return Poll::Ready(Ok(accepted(TcpLink::new(socket, input, output)))),
                 Err(ErrorCode::WouldBlock) => self.socket.wait(),

@@ -6,6 +6,7 @@
 
 pub(crate) mod connect;
 mod errors;
+pub(crate) mod limit;
 pub(crate) mod listener;
 pub(crate) mod reactor;
 pub(crate) mod resolver;

@@ -1,10 +1,12 @@
 //! The reactor: who waits for what, and the one place that polls the host.
 //!
 //! A poll costs the host time for every entry of its list, so above [`ONE_TIER`] waiting sources the list is made
-//! of the *hot* ones (ready or newly waiting a short while ago); all of them are polled every [`TICK`], and whenever
-//! nothing is hot. A cold source may therefore be noticed up to one tick late while others are busy.
+//! of the *hot* ones (ready or newly waiting a short while ago); all of them are polled once in each tick, and whenever
+//! nothing is hot. A cold source may therefore be noticed up to one tick late while others are hot. The tick grows with the number of
+//! sources, as the cost of polling them all does, up to [`TICK`].
 
 mod lending;
+mod list;
 mod readiness;
 
 use std::cell::{Cell, RefCell};
@@ -12,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
+
+use list::{CHUNK, Scratch, TOLD, emptied, look_at_the_rest};
 
 use super::tcp::Parked;
 use super::watched::Graveyard;
@@ -25,11 +29,14 @@ pub(super) use readiness::Readiness;
 /// Up to so many waiting sources, all are polled every time.
 const ONE_TIER: usize = 64;
 
-/// How late a source may be noticed that was quiet while others are busy: 5 ms.
+/// How late a source may be noticed that was quiet while others are busy: 5 ms with 1000 sources or more.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// A source is hot for so many ticks after it was last ready or began to wait.
-const HOT_TICKS: u64 = 2;
+/// How much of that each waiting source is good for. Hosts take less than a tenth of it to look at one.
+const TICK_PER_SOURCE: Duration = Duration::from_micros(5);
+
+/// A source is hot for so long, in whole ticks, after it was last ready or began to wait.
+const HOT: Duration = Duration::from_millis(10);
 
 /// How long to wait for the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +60,14 @@ struct Reactor {
     hot: RefCell<Vec<usize>>,
     waiting: Cell<usize>,
     held: Cell<usize>,
-    /// Where in the list the next poll of many sources begins.
-    start: Cell<usize>,
-    ticks: Cell<u64>,
+    /// Nanoseconds of all ticks so far: coarse, and without asking the host.
+    ticked: Cell<u64>,
     /// The pollable of the next deadline: made once for each deadline.
     timer: RefCell<Option<(u64, Pollable)>>,
     /// Says that it is time to poll everybody.
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
+    scratch: RefCell<Scratch>,
     parked: RefCell<Vec<Parked>>,
     /// What is over, and has pollables in other hands.
     graveyard: RefCell<Graveyard>,
@@ -208,7 +215,7 @@ impl Reactor {
         let idle = |source: &&mut Source| !source.waiting && source.pollable.is_some();
         let Some(source) = sources.get_mut(key).filter(idle) else { return };
         source.waiting = true;
-        source.active_at = self.ticks.get();
+        source.active_at = self.ticked.get();
         self.waiting.set(self.waiting.get() + 1);
         if !source.hot {
             source.hot = true;
@@ -229,44 +236,47 @@ impl Reactor {
 
     fn park(&self, how: Park) {
         let everybody = self.everybody_is_due();
-        let ready = self.poll_host(how, everybody);
-        let mut wakers = Vec::with_capacity(ready.len());
+        let mut scratch = self.scratch.take();
+        self.poll_host(how, everybody, &mut scratch);
         {
             let mut sources = self.sources.borrow_mut();
-            for key in ready {
+            for key in scratch.ready.drain(..) {
                 let Some(source) = sources.get_mut(key).filter(|source| source.waiting) else { continue };
                 source.waiting = false;
-                source.active_at = self.ticks.get();
+                source.active_at = self.ticked.get();
                 self.waiting.set(self.waiting.get() - 1);
-                wakers.extend(source.waker.take());
+                scratch.wakers.extend(source.waker.take());
             }
         }
         if everybody {
             self.cool_down();
         }
-        wakers.into_iter().for_each(Waker::wake);
+        scratch.wakers.drain(..).for_each(Waker::wake);
+        self.scratch.replace(scratch);
         if !self.parked.borrow().is_empty() || self.graveyard.borrow().is_restless() {
             self.sweep();
         }
     }
 
-    /// Polls once and gives the keys of the sources that are ready.
-    fn poll_host(&self, how: Park, everybody: bool) -> Vec<usize> {
+    /// Polls once and gives the keys of the sources that are ready, in `scratch.ready`.
+    fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) {
         let sources = self.sources.borrow();
-        let mut keys: Vec<usize> = if everybody {
-            sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key).collect()
+        let keys = &mut scratch.keys;
+        keys.clear();
+        if everybody {
+            keys.extend(sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key));
         } else {
             let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
-            self.hot.borrow().iter().copied().filter(is_waiting).collect()
-        };
-        // A host whose budget is spent says nothing of the rest of the list, however long that goes on: the tick comes
-        // first, and the sources take turns at being next.
-        let start = if keys.len() > ONE_TIER { self.start.get() % keys.len() } else { 0 };
-        keys.rotate_left(start);
+            keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
+        }
+        // What is left of the budget may be too little, each time anew.
+        if keys.len() > CHUNK {
+            yield_to_host();
+        }
         let mut tick = self.tick.borrow_mut();
-        let mut list: Vec<&Pollable> = Vec::with_capacity(keys.len() + 2);
+        let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
         if !everybody {
-            list.push(tick.get_or_insert_with(|| host::subscribe_duration(nanos(TICK))));
+            list.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
         }
         let first = list.len();
         // What waits has its pollable, so no key is passed over and positions stay those of `keys`.
@@ -275,24 +285,24 @@ impl Reactor {
         let mut timer = self.timer.borrow_mut();
         list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
 
-        let mut ready_keys = Vec::new();
-        for index in host::poll(&list) {
+        let answer = host::poll(&list);
+        scratch.list = emptied(list);
+        for index in answer {
             match (index as usize).checked_sub(first) {
                 None => {
                     *tick = None;
                     self.tick_is_due.set(true);
                 }
-                Some(index) => match keys.get(index) {
-                    Some(key) => {
-                        ready_keys.push(*key);
-                        self.start.set(start + index + 1);
-                    }
+                Some(index) => match keys.get_mut(index) {
+                    Some(key) => scratch.ready.push(std::mem::replace(key, TOLD)),
                     None if at_most.is_none() => *timer = None,
                     None => {}
                 },
             }
         }
-        ready_keys
+        if scratch.ready.len() >= CHUNK {
+            look_at_the_rest(&sources, scratch);
+        }
     }
 
     /// Prepares the pollable that bounds this poll: a fresh one, or the cached timer (then `None`).
@@ -321,6 +331,11 @@ impl Reactor {
         !self.hot.borrow().iter().any(|key| sources.get(*key).is_some_and(|source| source.waiting))
     }
 
+    /// How long everybody may have to wait for the next poll, in nanoseconds.
+    fn tick_length(&self) -> u64 {
+        nanos(TICK).min(nanos(TICK_PER_SOURCE) * self.waiting.get() as u64)
+    }
+
     /// After a poll of everybody: forgets who was hot and is not any more.
     fn cool_down(&self) {
         let mut sources = self.sources.borrow_mut();
@@ -329,20 +344,16 @@ impl Reactor {
         if !two_tiers && hot.len() <= 2 * sources.len() + ONE_TIER {
             return;
         }
-        let now = self.ticks.get() + 1;
-        self.ticks.set(now);
-        let mut kept = Vec::with_capacity(hot.len());
-        for key in hot.drain(..) {
-            let Some(source) = sources.get_mut(key).filter(|source| source.hot) else { continue };
+        let now = self.ticked.get() + self.tick_length();
+        self.ticked.set(now);
+        hot.retain(|key| {
+            let Some(source) = sources.get_mut(*key).filter(|source| source.hot) else { return false };
             source.hot = false; // so that a key listed twice is kept once
-            if source.active_at + HOT_TICKS >= now {
-                kept.push(key);
-            }
-        }
-        for key in &kept {
+            source.active_at + nanos(HOT) >= now
+        });
+        for key in hot.iter() {
             sources[*key].hot = true;
         }
-        *hot = kept;
     }
 
     /// Drops the parked streams that can be dropped now, and looks after what is buried.

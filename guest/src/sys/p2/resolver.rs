@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::watched::Watched;
-use crate::error::{Error, ResolveErrorKind, Result};
+use crate::error::{Error, ResolveErrorKind, Result, quoted};
 use crate::sys::host::ResolveStream;
 use crate::sys::types::ErrorCode;
 
@@ -25,7 +25,7 @@ pub(crate) async fn resolve(name: &str) -> Result<Vec<IpAddr>> {
 fn resolve_error(code: ErrorCode, host: &str) -> Error {
     let kind = match code {
         ErrorCode::InvalidArgument => {
-            return Error::InvalidInput(format!("{host:?} is not a valid host name").into());
+            return Error::InvalidInput(format!("{} is not a valid host name", quoted(host)).into());
         }
         // Hosts that do not permit name lookup say "permanent failure".
         ErrorCode::AccessDenied | ErrorCode::PermanentResolverFailure => ResolveErrorKind::Denied,

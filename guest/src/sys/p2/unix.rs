@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::finish;
 use super::errors::kind_of;
+use super::limit::{self, Door};
 use super::listener::Accepted;
 use super::tcp::HostLink;
 use super::watched::{Handle, Watched};
@@ -35,6 +36,7 @@ impl UnixLink {
 
 /// Connects to whoever listens at `address`. Dropping the future closes the socket.
 pub(crate) async fn connect_unix(address: &UnixAddr) -> Result<UnixLink> {
+    limit::check()?;
     let failed = |code| unix_error(code, Doing::Connect, address);
     let mut socket = Watched::new(UnixSocket::create().map_err(failed)?);
     socket.handle().start_connect(address).map_err(failed)?;
@@ -48,6 +50,7 @@ pub(crate) async fn connect_unix(address: &UnixAddr) -> Result<UnixLink> {
 pub(crate) struct UnixListener {
     socket: Watched<UnixSocket>,
     address: UnixAddr,
+    door: Door,
 }
 
 impl UnixListener {
@@ -57,14 +60,14 @@ impl UnixListener {
         let mut socket = Watched::new(UnixSocket::create().map_err(failed)?);
         socket.handle().start_bind(&address).map_err(failed)?;
         finish(&mut socket, UnixSocket::finish_bind).await.map_err(failed)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, door: Door::default() })
     }
 
     /// Takes over a socket that is bound, or listens already.
     #[cfg(target_os = "wasi")]
     pub(crate) fn from_socket(socket: UnixSocket) -> Result<Self> {
         let address = socket.local_address().map_err(|_| Error::invalid("the socket is not bound"))?;
-        Ok(Self { socket: Watched::new(socket), address })
+        Ok(Self { socket: Watched::new(socket), address, door: Door::default() })
     }
 
     /// Sets the length of the queue, and whether the file goes with the socket.
@@ -94,6 +97,10 @@ impl UnixListener {
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Accepted>> {
         loop {
             ready!(self.socket.poll(cx));
+            if !self.door.is_open()? {
+                self.socket.wait();
+                continue;
+            }
             match self.socket.handle().accept() {
                 Ok((socket, input, output)) => {
                     let link = UnixLink::new(socket, input, output);

@@ -30,7 +30,7 @@ mod world;
 pub(crate) use names::ResolveStream;
 pub(crate) use pollable::{Pollable, monotonic_now, poll, subscribe_duration, subscribe_instant};
 pub(crate) use stream::{InputStream, OutputStream, stderr, stdin, stdout};
-pub(crate) use tcp::TcpSocket;
+pub(crate) use tcp::{TcpSocket, live_sockets};
 #[cfg(feature = "unix")]
 pub(crate) use unix::UnixSocket;
 

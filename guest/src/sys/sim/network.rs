@@ -70,6 +70,8 @@ pub struct Counts {
     pub check_writes: u64,
     /// Calls of `write` so far.
     pub writes: u64,
+    /// Timers so far that were made for a time to come.
+    pub timers: u64,
     /// Bytes read so far.
     pub bytes_read: u64,
     /// Bytes written so far.
@@ -232,6 +234,18 @@ impl Network {
     /// The size of the kernel's receive buffer of connections made from now on; 256 KiB at first.
     pub fn set_receive_buffer(&self, bytes: usize) {
         self.0.borrow_mut().receive_buffer = bytes;
+    }
+
+    /// How long each poll takes, besides what it waits; no time at first. Without it time stands still while something is
+    /// always ready.
+    pub fn set_poll_cost(&self, cost: Duration) {
+        self.0.borrow_mut().poll_cost = nanos(cost);
+    }
+
+    /// Whether this thread is inside of the world just now, not in the program or its test: for an allocator that counts
+    /// what the program itself asks for. What a read or a poll gives counts as the world's: a real host allocates it, too.
+    pub fn is_at_work() -> bool {
+        world::is_at_work()
     }
 
     /// After how many polls in a row in which nothing at all moves, not even the clock, the world calls it a livelock

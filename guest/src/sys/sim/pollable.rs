@@ -10,12 +10,14 @@ use super::handle::Handle;
 use super::link::EndRef;
 use super::names::Lookup;
 use super::socket::{self, Socket};
-use super::world::{self, NEVER, Shared, World};
+use super::world::{self, NEVER, Place, Shared, World};
 
 /// Something that becomes ready.
 pub(crate) struct Pollable {
     handle: Handle,
     source: Source,
+    /// When it was made, counted in calls of the host.
+    age: u64,
 }
 
 enum Source {
@@ -45,7 +47,11 @@ enum Readiness {
 /// Blocks until one of `list` is ready, and says which are.
 pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
     assert!(!list.is_empty(), "trap: poll of an empty list");
+    let _world = Place::world();
     let world = &world::current();
+    // As wasmtime does: whatever the order of the list, the oldest are asked first, which counts when a budget is spent.
+    let mut in_order: Vec<(u32, &Pollable)> = (0..).zip(list.iter().copied()).collect();
+    in_order.sort_by_key(|(_, pollable)| pollable.age);
     let alive = world.borrow_mut().count_poll(list.len());
     assert!(alive, "simulated livelock: the program polls again and again, and nothing moves: {list:?}");
     loop {
@@ -53,7 +59,7 @@ pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
         let mut ready = Vec::new();
         let mut lies = Vec::new();
         let mut turn = false;
-        for (index, pollable) in (0..).zip(list) {
+        for &(index, pollable) in &in_order {
             match pollable.readiness(world) {
                 Readiness::Ready => ready.push(index),
                 Readiness::NeedsTurn => turn = true,
@@ -72,7 +78,7 @@ pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
         }
         if !ready.is_empty() {
             w.lied = false;
-            ready.extend(lies);
+            ready.append(&mut lies);
             ready.sort_unstable();
             return ready;
         }
@@ -113,12 +119,16 @@ pub(crate) fn subscribe_duration(nanos: u64) -> Pollable {
 }
 
 fn timer(deadline: impl FnOnce(u64) -> u64) -> Pollable {
+    let _world = Place::world();
     let handle = Handle::root(&world::current());
     let now = handle.call();
     let deadline = deadline(now);
     let source = match deadline.checked_sub(now) {
         None | Some(0) => Source::Past { yielded: Cell::new(false) },
-        Some(wait) => Source::Deadline(if wait < AGES { deadline } else { NEVER }),
+        Some(wait) => {
+            handle.world.borrow_mut().counts.timers += 1;
+            Source::Deadline(if wait < AGES { deadline } else { NEVER })
+        }
     };
     Pollable::new(handle, source)
 }
@@ -154,13 +164,18 @@ impl Pollable {
     }
 
     fn child(of: &Handle, source: Source) -> Self {
+        let _world = Place::world();
         of.call();
         Self::new(of.child(), source)
     }
 
     fn new(handle: Handle, source: Source) -> Self {
-        handle.world.borrow_mut().counts.pollables += 1;
-        Self { handle, source }
+        let age = {
+            let counts = &mut handle.world.borrow_mut().counts;
+            counts.pollables += 1;
+            counts.host_calls
+        };
+        Self { handle, source, age }
     }
 
     fn world(&self) -> &Shared {

@@ -9,7 +9,7 @@ use super::Pollable;
 use super::end::Writer;
 use super::handle::Handle;
 use super::link::{self, EndRef};
-use super::world::{self, Shared};
+use super::world::{self, Place, Shared};
 
 /// A host stream to read from.
 pub(crate) struct InputStream {
@@ -70,6 +70,7 @@ impl InputStream {
 
     /// Reads at most `len` bytes; an empty answer means "not yet", never the end.
     pub(crate) fn read(&self, len: u64) -> Result<Vec<u8>, StreamFailure> {
+        let _place = Place::world();
         let world = &self.handle.world;
         let size = {
             let mut world = world.borrow_mut();
@@ -98,7 +99,10 @@ impl InputStream {
             Ok(bytes) => count_bytes(world, bytes.len(), 0),
             Err(_) => world.borrow_mut().progress(),
         }
-        result
+        result.map(|mut bytes| {
+            bytes.shrink_to_fit(); // a host hands over memory of just that size
+            bytes
+        })
     }
 
     /// Ready when a read may give something else than an empty answer.
@@ -122,6 +126,7 @@ impl OutputStream {
 
     /// How many bytes the next write may have; 0 means "not yet".
     pub(crate) fn check_write(&self) -> Result<u64, StreamFailure> {
+        let _place = Place::world();
         let world = &self.handle.world;
         {
             let mut world = world.borrow_mut();
@@ -150,6 +155,7 @@ impl OutputStream {
 
     /// Hands over all of `bytes`, which may not exceed the last permit.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), StreamFailure> {
+        let _place = Place::world();
         let world = &self.handle.world;
         {
             let mut world = world.borrow_mut();

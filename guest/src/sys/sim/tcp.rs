@@ -22,6 +22,11 @@ pub(crate) struct TcpSocket {
     socket: Rc<RefCell<Socket>>,
 }
 
+/// How many sockets there are.
+pub(crate) fn live_sockets() -> usize {
+    world::current().borrow().counts.sockets
+}
+
 impl TcpSocket {
     /// Makes a socket; a host without TCP answers `AccessDenied` here.
     pub(crate) fn create(family: Family) -> Result<Self> {

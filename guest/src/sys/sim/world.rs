@@ -3,7 +3,7 @@
 //! A world belongs to one thread. Its `RefCell` is never borrowed while foreign code runs (wakers, scripts), and no
 //! handle of the guest looks at the thread's current world: each carries the one that it came from.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::{Rc, Weak};
@@ -89,6 +89,8 @@ pub(super) struct World {
     pub(super) stderr: Vec<u8>,
 
     pub(super) counts: Counts,
+    /// Nanoseconds that each poll takes.
+    pub(super) poll_cost: u64,
     pub(super) freezes: usize,
     pub(super) events: Vec<(Duration, Event)>,
     /// A future of the test was woken since the last poll began.
@@ -101,6 +103,7 @@ pub(super) struct World {
 }
 
 thread_local! {
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
     static CURRENT: RefCell<Shared> = RefCell::new(World::shared());
 }
 
@@ -127,9 +130,37 @@ pub(super) fn wake(world: &Shared, wakers: Vec<Waker>) {
         world.woken = true;
         world.progress();
     }
+    let _program = Place::program();
     for waker in wakers {
         waker.wake();
     }
+}
+
+/// Where this thread is, as long as it lives.
+pub(super) struct Place {
+    before: bool,
+}
+
+impl Place {
+    /// Inside of the world.
+    pub(super) fn world() -> Self {
+        Self { before: AT_WORK.replace(true) }
+    }
+
+    /// In the program, which the world has called.
+    fn program() -> Self {
+        Self { before: AT_WORK.replace(false) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        AT_WORK.set(self.before);
+    }
+}
+
+pub(super) fn is_at_work() -> bool {
+    AT_WORK.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Applies everything that is due; true if a script ran.
@@ -191,6 +222,7 @@ impl World {
             stdout: Vec::new(),
             stderr: Vec::new(),
             counts: Counts::default(),
+            poll_cost: 0,
             freezes: 0,
             events: Vec::new(),
             woken: false,
@@ -245,6 +277,7 @@ impl World {
     /// Counts a poll; false if so many came in a row with nothing moving that the program must be spinning.
     pub(super) fn count_poll(&mut self, entries: usize) -> bool {
         self.woken = false;
+        self.now = self.now.saturating_add(self.poll_cost);
         self.counts.host_calls += 1;
         self.counts.polls += 1;
         self.counts.polled += entries as u64;

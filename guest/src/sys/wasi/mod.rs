@@ -11,35 +11,16 @@ mod sockets;
 pub(crate) mod unix;
 
 use wasi::clocks::monotonic_clock;
-use wasi::io::{poll as host_poll, streams};
+use wasi::io::streams;
 
 use crate::sys::types::StreamFailure;
 
-pub(crate) use sockets::{ResolveStream, TcpSocket};
+pub(crate) use sockets::{ResolveStream, TcpSocket, live_sockets};
 #[cfg(feature = "unix")]
 pub(crate) use unix::UnixSocket;
 
-/// Something that becomes ready.
-#[derive(Debug)]
-pub(crate) struct Pollable(host_poll::Pollable);
-
-impl Pollable {
-    /// Takes over a pollable that came from elsewhere.
-    pub(crate) fn from_raw(raw: host_poll::Pollable) -> Self {
-        Self(raw)
-    }
-
-    /// Gives the pollable back.
-    pub(crate) fn into_raw(self) -> host_poll::Pollable {
-        self.0
-    }
-}
-
-/// Blocks until one of `list` is ready, and says which are.
-pub(crate) fn poll(list: &[&Pollable]) -> Vec<u32> {
-    let raw: Vec<&host_poll::Pollable> = list.iter().map(|p| &p.0).collect();
-    host_poll::poll(&raw)
-}
+/// Something that becomes ready, and blocking until one of a list is. Not wrapped: a list would have to be made anew for each poll.
+pub(crate) use wasi::io::poll::{Pollable, poll};
 
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn monotonic_now() -> u64 {
@@ -48,12 +29,12 @@ pub(crate) fn monotonic_now() -> u64 {
 
 /// A pollable that is ready from `nanos` on.
 pub(crate) fn subscribe_instant(nanos: u64) -> Pollable {
-    Pollable(monotonic_clock::subscribe_instant(nanos))
+    monotonic_clock::subscribe_instant(nanos)
 }
 
 /// A pollable that is ready `nanos` from now.
 pub(crate) fn subscribe_duration(nanos: u64) -> Pollable {
-    Pollable(monotonic_clock::subscribe_duration(nanos))
+    monotonic_clock::subscribe_duration(nanos)
 }
 
 /// The standard input of the program.
@@ -88,7 +69,7 @@ impl InputStream {
 
     /// Ready when a read may give something else than an empty answer.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 
@@ -124,7 +105,7 @@ impl OutputStream {
 
     /// Ready when `check_write` may give something else than 0.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `wasi:sockets`: TCP sockets and name lookup.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use wasi::sockets::instance_network::instance_network;
@@ -15,7 +16,31 @@ type Result<T> = std::result::Result<T, ErrorCode>;
 
 /// A TCP socket of the host.
 #[derive(Debug)]
-pub(crate) struct TcpSocket(tcp::TcpSocket);
+pub(crate) struct TcpSocket(tcp::TcpSocket, Counted);
+
+thread_local!(static LIVE: Cell<usize> = const { Cell::new(0) });
+
+/// How many sockets there are.
+pub(crate) fn live_sockets() -> usize {
+    LIVE.try_with(Cell::get).unwrap_or(0)
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Counted;
+
+impl Counted {
+    pub(super) fn new() -> Self {
+        let _ = LIVE.try_with(|live| live.set(live.get() + 1));
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let _ = LIVE.try_with(|live| live.set(live.get().saturating_sub(1)));
+    }
+}
 
 impl TcpSocket {
     /// Makes a socket; a host without TCP answers `AccessDenied` here.
@@ -24,12 +49,12 @@ impl TcpSocket {
             Family::V4 => IpAddressFamily::Ipv4,
             Family::V6 => IpAddressFamily::Ipv6,
         };
-        create_tcp_socket(family).map(Self).map_err(code)
+        create_tcp_socket(family).map(Self::from_raw).map_err(code)
     }
 
     /// Takes over a socket that came from elsewhere.
     pub(crate) fn from_raw(raw: tcp::TcpSocket) -> Self {
-        Self(raw)
+        Self(raw, Counted::new())
     }
 
     pub(crate) fn start_bind(&self, address: SocketAddr) -> Result<()> {
@@ -59,7 +84,7 @@ impl TcpSocket {
 
     pub(crate) fn accept(&self) -> Result<(TcpSocket, InputStream, OutputStream)> {
         let (socket, input, output) = self.0.accept().map_err(code)?;
-        Ok((Self(socket), InputStream::from_raw(input), OutputStream::from_raw(output)))
+        Ok((Self::from_raw(socket), InputStream::from_raw(input), OutputStream::from_raw(output)))
     }
 
     pub(crate) fn local_address(&self) -> Result<SocketAddr> {
@@ -110,7 +135,7 @@ impl TcpSocket {
 
     /// Ready when the operation under way (bind, connect, listen, accept) may go on.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable::from_raw(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 
@@ -135,7 +160,7 @@ impl ResolveStream {
 
     /// Ready when `next` may have an answer.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable::from_raw(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod bindings {
 
 use bindings::wasi_streams::unix::sockets as host;
 
+use super::sockets::Counted;
 use super::{InputStream, OutputStream, Pollable};
 use crate::UnixAddr;
 use crate::sys::types::{ErrorCode, Shutdown};
@@ -32,16 +33,16 @@ type Result<T> = std::result::Result<T, ErrorCode>;
 
 /// A Unix socket of the host.
 #[derive(Debug)]
-pub(crate) struct UnixSocket(host::UnixSocket);
+pub(crate) struct UnixSocket(host::UnixSocket, Counted);
 
 impl UnixSocket {
     pub(crate) fn create() -> Result<Self> {
-        host::UnixSocket::create().map(Self).map_err(code)
+        host::UnixSocket::create().map(Self::from_raw).map_err(code)
     }
 
     /// Takes over a socket that came from elsewhere.
     pub(crate) fn from_raw(raw: host::UnixSocket) -> Self {
-        Self(raw)
+        Self(raw, Counted::new())
     }
 
     pub(crate) fn start_bind(&self, address: &UnixAddr) -> Result<()> {
@@ -71,7 +72,7 @@ impl UnixSocket {
 
     pub(crate) fn accept(&self) -> Result<(UnixSocket, InputStream, OutputStream)> {
         let (socket, input, output) = self.0.accept().map_err(code)?;
-        Ok((Self(socket), InputStream::from_raw(input), OutputStream::from_raw(output)))
+        Ok((Self::from_raw(socket), InputStream::from_raw(input), OutputStream::from_raw(output)))
     }
 
     pub(crate) fn local_address(&self) -> Result<UnixAddr> {
@@ -106,7 +107,7 @@ impl UnixSocket {
 
     /// Ready when the operation under way (bind, connect, listen, accept) may go on.
     pub(crate) fn subscribe(&self) -> Pollable {
-        Pollable::from_raw(self.0.subscribe())
+        self.0.subscribe()
     }
 }
 

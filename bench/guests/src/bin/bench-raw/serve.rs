@@ -32,7 +32,7 @@ pub(crate) fn serve(mode: Mode, one_tier: bool) -> Result<()> {
             }
         }
         let only_look = !run.is_empty();
-        let polled = poller.poll(&connections, &listening, only_look, &mut run);
+        let polled = poller.poll(&mut connections, &listening, only_look, &mut run);
         if polled.everybody {
             poller.cool_down(&mut connections);
         }
