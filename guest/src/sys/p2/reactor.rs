@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use list::{CHUNK, Scratch, TOLD, emptied, look_at_the_rest};
+use list::{CHUNK, Scratch, emptied};
 
 use super::tcp::Parked;
 use super::watched::Graveyard;
@@ -67,6 +67,8 @@ struct Reactor {
     /// Says that it is time to poll everybody.
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
+    /// Whether so many were ready at once that the host may have said nothing of others.
+    crowded: Cell<bool>,
     scratch: RefCell<Scratch>,
     parked: RefCell<Vec<Parked>>,
     /// What is over, and has pollables in other hands.
@@ -258,7 +260,7 @@ impl Reactor {
         }
     }
 
-    /// Polls once and gives the keys of the sources that are ready, in `scratch.ready`.
+    /// Polls the host and gives the keys of the sources that are ready, in `scratch.ready`.
     fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) {
         let sources = self.sources.borrow();
         let keys = &mut scratch.keys;
@@ -269,39 +271,83 @@ impl Reactor {
             let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
             keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
         }
+        let may_crowd = scratch.keys.len() > CHUNK;
+        if may_crowd && self.crowded.get() {
+            self.ask_in_pieces(&sources, everybody, scratch);
+        }
+        if scratch.ready.is_empty() {
+            self.ask(how, &sources, everybody, scratch);
+        }
+        if may_crowd {
+            self.crowded.set(scratch.ready.len() >= CHUNK);
+        }
+    }
+
+    /// A host whose budget is spent says nothing of the rest of a list, and wasmtime asks the oldest first, whatever the order of the
+    /// list: those behind would starve as long as that many are ready. Then it is asked in pieces that no budget is too small for, and
+    /// all before anybody is served, so that nobody is served twice meanwhile.
+    fn ask_in_pieces(&self, sources: &Slab<Source>, everybody: bool, scratch: &mut Scratch) {
+        let Scratch { keys, list, ready, .. } = scratch;
+        let at_once = host::subscribe_duration(0);
+        let mut tick = self.tick.borrow_mut();
+        if !everybody {
+            tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length()));
+        }
+        for piece in keys.chunks(CHUNK) {
+            yield_to_host();
+            let mut these: Vec<&Pollable> = std::mem::take(list);
+            these.extend(piece.iter().filter_map(|key| sources[*key].pollable.as_ref()));
+            these.push(&at_once);
+            these.extend(tick.as_ref().filter(|_| !everybody));
+            for index in host::poll(&these) {
+                match (index as usize).checked_sub(piece.len()) {
+                    None => ready.push(piece[index as usize]),
+                    Some(0) => {}
+                    Some(_) => self.tick_is_due.set(true),
+                }
+            }
+            *list = emptied(these);
+        }
+        drop(tick);
+        if self.tick_is_due.get() {
+            self.tick.take();
+        }
+    }
+
+    /// Asks once about all of them, and waits.
+    fn ask(&self, how: Park, sources: &Slab<Source>, everybody: bool, scratch: &mut Scratch) {
+        let Scratch { keys, list, ready, .. } = scratch;
         // What is left of the budget may be too little, each time anew.
         if keys.len() > CHUNK {
             yield_to_host();
         }
         let mut tick = self.tick.borrow_mut();
-        let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
+        let mut these: Vec<&Pollable> = std::mem::take(list);
         if !everybody {
-            list.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
+            these.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
         }
-        let first = list.len();
+        let first = these.len();
         // What waits has its pollable, so no key is passed over and positions stay those of `keys`.
-        list.extend(keys.iter().filter_map(|key| sources[*key].pollable.as_ref()));
+        these.extend(keys.iter().filter_map(|key| sources[*key].pollable.as_ref()));
         let at_most = self.limit_of(how);
         let mut timer = self.timer.borrow_mut();
-        list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
+        these
+            .extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
 
-        let answer = host::poll(&list);
-        scratch.list = emptied(list);
+        let answer = host::poll(&these);
+        *list = emptied(these);
         for index in answer {
             match (index as usize).checked_sub(first) {
                 None => {
                     *tick = None;
                     self.tick_is_due.set(true);
                 }
-                Some(index) => match keys.get_mut(index) {
-                    Some(key) => scratch.ready.push(std::mem::replace(key, TOLD)),
+                Some(index) => match keys.get(index) {
+                    Some(key) => ready.push(*key),
                     None if at_most.is_none() => *timer = None,
                     None => {}
                 },
             }
-        }
-        if scratch.ready.len() >= CHUNK {
-            look_at_the_rest(&sources, scratch);
         }
     }
 
