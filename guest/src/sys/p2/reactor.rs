@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use list::{CHUNK, Scratch, emptied};
+use list::{Asked, Crowd, Scratch, emptied};
 
 use super::tcp::Parked;
 use super::watched::Graveyard;
@@ -67,8 +67,9 @@ struct Reactor {
     /// Says that it is time to poll everybody.
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
-    /// Whether so many were ready at once that the host may have said nothing of others.
-    crowded: Cell<bool>,
+    /// Whether everybody is being asked, and not everybody was yet.
+    asking_everybody: Cell<bool>,
+    crowd: Crowd,
     scratch: RefCell<Scratch>,
     parked: RefCell<Vec<Parked>>,
     /// What is over, and has pollables in other hands.
@@ -91,6 +92,8 @@ struct Source {
     outgoing: bool,
     hot: bool,
     active_at: u64,
+    /// In which sweep of the [`Crowd`].
+    asked_in: Cell<u64>,
 }
 
 /// Nanoseconds of the clock that timers go by.
@@ -98,10 +101,11 @@ pub(crate) fn now_nanos() -> u64 {
     host::monotonic_now()
 }
 
-/// Waits for the platform and wakes whoever waited for what is ready.
-pub(crate) fn park(how: Park) {
+/// Waits for the platform and wakes whoever waited for what is ready. True where so many are that it was asked about some of them only:
+/// whoever was woken shall not get another turn before the next ones are asked about.
+pub(crate) fn park(how: Park) -> bool {
     // While the thread goes away there is nobody to wake.
-    let _ = REACTOR.try_with(|reactor| reactor.park(how));
+    REACTOR.try_with(|reactor| reactor.park(how)).unwrap_or(false)
 }
 
 /// Counts bytes that the host has taken: how the end of a program sees that something still moves.
@@ -152,7 +156,17 @@ impl Registration {
     /// That of something of which pollables may have been lent before.
     fn of(pollable: Pollable, outgoing: bool, lent: Lent) -> Self {
         let (pollable, waker) = (Some(pollable), None);
-        let source = Source { pollable, lent, waker, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
+        let source = Source {
+            pollable,
+            lent,
+            waker,
+            waiting: false,
+            held: false,
+            outgoing,
+            hot: false,
+            active_at: 0,
+            asked_in: Cell::new(0),
+        };
         Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
     }
 
@@ -236,10 +250,11 @@ impl Reactor {
         Some(source)
     }
 
-    fn park(&self, how: Park) {
-        let everybody = self.everybody_is_due();
+    fn park(&self, how: Park) -> bool {
+        let everybody = self.asking_everybody.get() || self.everybody_is_due();
         let mut scratch = self.scratch.take();
-        self.poll_host(how, everybody, &mut scratch);
+        let asked = self.poll_host(how, everybody, &mut scratch);
+        self.asking_everybody.set(everybody && asked == Asked::Piece);
         {
             let mut sources = self.sources.borrow_mut();
             for key in scratch.ready.drain(..) {
@@ -250,7 +265,7 @@ impl Reactor {
                 scratch.wakers.extend(source.waker.take());
             }
         }
-        if everybody {
+        if everybody && asked != Asked::Piece {
             self.cool_down();
         }
         scratch.wakers.drain(..).for_each(Waker::wake);
@@ -258,10 +273,11 @@ impl Reactor {
         if !self.parked.borrow().is_empty() || self.graveyard.borrow().is_restless() {
             self.sweep();
         }
+        self.crowd.is_one()
     }
 
-    /// Polls the host and gives the keys of the sources that are ready, in `scratch.ready`.
-    fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) {
+    /// Polls once and gives the keys of the sources that are ready, in `scratch.ready`.
+    fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) -> Asked {
         let sources = self.sources.borrow();
         let keys = &mut scratch.keys;
         keys.clear();
@@ -271,71 +287,21 @@ impl Reactor {
             let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
             keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
         }
-        let may_crowd = scratch.keys.len() > CHUNK;
-        if may_crowd && self.crowded.get() {
-            self.ask_in_pieces(&sources, everybody, scratch);
-        }
-        if scratch.ready.is_empty() {
-            self.ask(how, &sources, everybody, scratch);
-        }
-        if may_crowd {
-            self.crowded.set(scratch.ready.len() >= CHUNK);
-        }
-    }
-
-    /// A host whose budget is spent says nothing of the rest of a list, and wasmtime asks the oldest first, whatever the order of the
-    /// list: those behind would starve as long as that many are ready. Then it is asked in pieces that no budget is too small for, and
-    /// all before anybody is served, so that nobody is served twice meanwhile.
-    fn ask_in_pieces(&self, sources: &Slab<Source>, everybody: bool, scratch: &mut Scratch) {
-        let Scratch { keys, list, ready, .. } = scratch;
-        let at_once = host::subscribe_duration(0);
+        let asked = self.crowd.choose(keys, |key| &sources[key].asked_in);
         let mut tick = self.tick.borrow_mut();
+        let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
         if !everybody {
-            tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length()));
+            list.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
         }
-        for piece in keys.chunks(CHUNK) {
-            yield_to_host();
-            let mut these: Vec<&Pollable> = std::mem::take(list);
-            these.extend(piece.iter().filter_map(|key| sources[*key].pollable.as_ref()));
-            these.push(&at_once);
-            these.extend(tick.as_ref().filter(|_| !everybody));
-            for index in host::poll(&these) {
-                match (index as usize).checked_sub(piece.len()) {
-                    None => ready.push(piece[index as usize]),
-                    Some(0) => {}
-                    Some(_) => self.tick_is_due.set(true),
-                }
-            }
-            *list = emptied(these);
-        }
-        drop(tick);
-        if self.tick_is_due.get() {
-            self.tick.take();
-        }
-    }
-
-    /// Asks once about all of them, and waits.
-    fn ask(&self, how: Park, sources: &Slab<Source>, everybody: bool, scratch: &mut Scratch) {
-        let Scratch { keys, list, ready, .. } = scratch;
-        // What is left of the budget may be too little, each time anew.
-        if keys.len() > CHUNK {
-            yield_to_host();
-        }
-        let mut tick = self.tick.borrow_mut();
-        let mut these: Vec<&Pollable> = std::mem::take(list);
-        if !everybody {
-            these.push(tick.get_or_insert_with(|| host::subscribe_duration(self.tick_length())));
-        }
-        let first = these.len();
+        let first = list.len();
         // What waits has its pollable, so no key is passed over and positions stay those of `keys`.
-        these.extend(keys.iter().filter_map(|key| sources[*key].pollable.as_ref()));
-        let at_most = self.limit_of(how);
+        list.extend(keys.iter().filter_map(|key| sources[*key].pollable.as_ref()));
+        let at_most = self.limit_of(if asked.is_all() { how } else { Park::Look });
         let mut timer = self.timer.borrow_mut();
-        these
-            .extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
+        list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
 
-        let answer = host::poll(&these);
-        *list = emptied(these);
+        let answer = host::poll(&list);
+        scratch.list = emptied(list);
         for index in answer {
             match (index as usize).checked_sub(first) {
                 None => {
@@ -343,12 +309,14 @@ impl Reactor {
                     self.tick_is_due.set(true);
                 }
                 Some(index) => match keys.get(index) {
-                    Some(key) => ready.push(*key),
+                    Some(key) => scratch.ready.push(*key),
                     None if at_most.is_none() => *timer = None,
                     None => {}
                 },
             }
         }
+        self.crowd.note(asked, scratch.ready.len());
+        asked
     }
 
     /// Prepares the pollable that bounds this poll: a fresh one, or the cached timer (then `None`).
