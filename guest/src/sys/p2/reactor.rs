@@ -281,13 +281,16 @@ impl Reactor {
         let sources = self.sources.borrow();
         let keys = &mut scratch.keys;
         keys.clear();
+        let part = self.crowd.part(self.waiting.get());
+        let is_asked = |source: &Source| source.waiting && part.wants(source.asked_in.get());
         if everybody {
-            keys.extend(sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key));
+            let asked = sources.iter().filter(|(_, source)| is_asked(source));
+            keys.extend(asked.map(|(key, _)| key).take(part.at_most()));
         } else {
-            let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
-            keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
+            let is_asked = |key: &usize| sources.get(*key).is_some_and(is_asked);
+            keys.extend(self.hot.borrow().iter().copied().filter(is_asked).take(part.at_most()));
         }
-        let asked = self.crowd.choose(keys, |key| &sources[key].asked_in);
+        let asked = part.begin(keys, |key, sweep| sources[key].asked_in.set(sweep));
         let mut tick = self.tick.borrow_mut();
         let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
         if !everybody {

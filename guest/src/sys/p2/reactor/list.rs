@@ -63,21 +63,9 @@ impl Crowd {
         self.is_one.get()
     }
 
-    /// Leaves those of `keys` that this poll asks about; `asked_in` is where that is noted of one.
-    pub(super) fn choose<'a>(&self, keys: &mut Vec<usize>, asked_in: impl Fn(usize) -> &'a Cell<u64>) -> Asked {
-        if keys.len() <= CHUNK {
-            return Asked::Few;
-        }
-        yield_to_host(); // what is left of the budget may be too little, each time anew
-        if !self.is_one.get() {
-            return Asked::Many;
-        }
-        let sweep = self.sweep.get();
-        keys.retain(|key| asked_in(*key).get() != sweep);
-        let asked = if keys.len() > CHUNK { Asked::Piece } else { Asked::LastPiece };
-        keys.truncate(CHUNK);
-        keys.iter().for_each(|key| asked_in(*key).set(sweep));
-        asked
+    /// What to ask about when so many wait.
+    pub(super) fn part(&self, waiting: usize) -> Part {
+        Part(if self.is_one() && waiting > CHUNK { Some(self.sweep.get()) } else { None })
     }
 
     /// Notes how many were ready.
@@ -93,6 +81,34 @@ impl Crowd {
                 self.sweep.set(self.sweep.get() + 1);
             }
         }
+    }
+}
+
+/// All, or those who were not asked about in this sweep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part(Option<u64>);
+
+impl Part {
+    /// Whether it has somebody who was asked about in this sweep last.
+    pub(super) fn wants(self, asked_in: u64) -> bool {
+        self.0.is_none_or(|sweep| sweep != asked_in)
+    }
+
+    /// How many to find: one more than a piece says that there are others.
+    pub(super) fn at_most(self) -> usize {
+        if self.0.is_some() { CHUNK + 1 } else { usize::MAX }
+    }
+
+    /// Makes a piece of `keys`, which are found, and has it noted; renews the host's budget if that may be too little.
+    pub(super) fn begin(self, keys: &mut Vec<usize>, note: impl Fn(usize, u64)) -> Asked {
+        let are_many = keys.len() > CHUNK;
+        if are_many || self.0.is_some() {
+            yield_to_host();
+        }
+        let Some(sweep) = self.0 else { return if are_many { Asked::Many } else { Asked::Few } };
+        keys.truncate(CHUNK);
+        keys.iter().for_each(|key| note(*key, sweep));
+        if are_many { Asked::Piece } else { Asked::LastPiece }
     }
 }
 
