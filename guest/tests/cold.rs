@@ -60,8 +60,8 @@ fn a_cold_connection_is_noticed_within_a_tick_and_a_sweep_where_more_are_always_
         net.set_faults(Faults { budget: Some(128), ..Faults::default() });
         net.set_poll_cost(POLL);
         let talking = Rc::new(());
-        for peer in peers[..busy].iter().cloned() {
-            let weak = Rc::downgrade(&talking);
+        for peer in &peers[..busy] {
+            let (peer, weak) = (peer.clone(), Rc::downgrade(&talking));
             drop(spawn(async move {
                 while weak.strong_count() > 0 {
                     peer.send(b".");
