@@ -7,11 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wasi_streams::sim::{Faults, Network, Peer};
-use wasi_streams::{
-    Instant, Server, StreamReader, StreamWriter, open_connection, sleep, spawn, start_server, yield_now,
-};
+use wasi_streams::{Instant, Server, open_connection, sleep, spawn, start_server, yield_now};
 
-use common::{addr, ms, pattern, secs, settle, simulate};
+use common::{addr, echo, ms, pattern, secs, settle, simulate};
 
 const SEEDS: u64 = 200;
 
@@ -231,18 +229,6 @@ fn squeeze(net: &Network, seed: u64) {
         zero_permits: [0, 20, 70][seed as usize / 3 % 3],
         budget: [None, Some(1), Some(16)][seed as usize / 7 % 3],
     });
-}
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::Result<()> {
-    loop {
-        let data = reader.read(1000).await?;
-        if data.is_empty() {
-            writer.close();
-            return writer.wait_closed().await;
-        }
-        writer.write(data)?;
-        writer.drain().await?;
-    }
 }
 
 /// Sends data to an echo server at `at` while it reads what comes back.

@@ -4,21 +4,8 @@ mod common;
 
 use std::io::ErrorKind;
 
-use common::{addr, secs, settle, simulate, take_reports};
-use wasi_streams::{
-    DEFAULT_MAX_SOCKETS, Report, StreamReader, StreamWriter, open_connection, set_max_sockets, sleep, start_server,
-};
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::Result<()> {
-    loop {
-        let data = reader.read(100).await?;
-        if data.is_empty() {
-            writer.close();
-            return writer.wait_closed().await;
-        }
-        writer.write(data)?;
-    }
-}
+use common::{addr, echo, secs, settle, simulate, take_reports};
+use wasi_streams::{DEFAULT_MAX_SOCKETS, Report, open_connection, set_max_sockets, sleep, start_server};
 
 #[test]
 fn clients_beyond_the_limit_wait_until_others_have_left() {

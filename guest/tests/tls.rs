@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use common::tls::Authority;
-use common::{pattern, secs, settle, simulate, take_reports};
+use common::{echo, pattern, secs, settle, simulate, take_reports};
 use rcgen::date_time_ymd;
 use wasi_streams::{
     Error, Instant, Report, StreamReader, StreamWriter, TlsAcceptor, TlsConnector, TlsErrorKind, TlsVersion,
@@ -336,16 +336,4 @@ async fn tls_pair() -> ((StreamReader, StreamWriter), (StreamReader, StreamWrite
     settle().await;
     let accepted = accepted.take().expect("accepted");
     (client, accepted)
-}
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::Result<()> {
-    loop {
-        let data = reader.read(usize::MAX).await?;
-        if data.is_empty() {
-            writer.close();
-            return writer.wait_closed().await;
-        }
-        writer.write(data)?;
-        writer.drain().await?;
-    }
 }

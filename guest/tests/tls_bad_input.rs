@@ -7,12 +7,10 @@ use std::io::ErrorKind;
 
 use common::tls::Authority;
 use common::tls_peer::{Engine, TlsPeer};
-use common::{addr, pattern, secs, settle, simulate, take_reports};
+use common::{addr, echo, pattern, secs, settle, simulate, take_reports};
 use futures_lite::future::zip;
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{
-    Error, Report, Result, Server, StreamReader, StreamWriter, TlsErrorKind, open_connection, sleep, start_server,
-};
+use wasi_streams::{Error, Report, Server, StreamReader, TlsErrorKind, open_connection, sleep, start_server};
 
 const NAME: &str = "server.test";
 
@@ -275,16 +273,4 @@ async fn still_works(ca: &Authority, server: &Server) {
     assert_eq!(reader.readline().await.unwrap(), "still here\n");
     writer.close();
     writer.wait_closed().await.unwrap();
-}
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> Result<()> {
-    loop {
-        let data = reader.read(usize::MAX).await?;
-        if data.is_empty() {
-            writer.close();
-            return writer.wait_closed().await;
-        }
-        writer.write(data)?;
-        writer.drain().await?;
-    }
 }

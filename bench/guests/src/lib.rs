@@ -2,6 +2,8 @@
 
 use std::io::{Write, stdout};
 
+use wasi_streams::{Result as StreamResult, StreamReader, StreamWriter};
+
 /// How much a server reads at once, at most.
 pub const CHUNK: usize = 64 * 1024;
 
@@ -45,4 +47,21 @@ impl Mode {
 /// Those of standard output.
 pub fn announce(port: u16) -> std::io::Result<()> {
     writeln!(stdout(), "port {port}")
+}
+
+/// The echo server on wasi-streams, as one would write it.
+///
+/// # Errors
+///
+/// Those of the connection.
+pub async fn echo(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<()> {
+    loop {
+        let data = reader.read(CHUNK).await?;
+        if data.is_empty() {
+            writer.close();
+            return writer.wait_closed().await;
+        }
+        writer.write(data)?;
+        writer.drain().await?;
+    }
 }

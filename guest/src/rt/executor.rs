@@ -252,7 +252,9 @@ impl Executor {
     }
 
     fn park(&self, how: Park) {
-        sys::park(how);
+        if sys::park(how) {
+            self.turns_since_look.set(TURNS_PER_LOOK); // there are more who wait for theirs
+        }
         #[cfg(feature = "component")]
         self.looked_at.set(Some(sys::now_nanos()));
         self.fire_timers();

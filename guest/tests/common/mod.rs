@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{Report, StreamReader, StreamWriter, open_connection, run, set_report_hook, yield_now};
+use wasi_streams::{Report, Result, StreamReader, StreamWriter, open_connection, run, set_report_hook, yield_now};
 
 /// More than the host, its kernel and the write marks take together.
 pub(crate) const MEGABYTES: usize = 2 * 1024 * 1024;
@@ -32,6 +32,19 @@ pub(crate) fn simulate(test: impl AsyncFnOnce(Network)) {
     assert_no_task_panicked();
     assert_eq!(net.freezes(), 0);
     assert_nothing_is_left(&net);
+}
+
+/// Sends everything back, and closes when the peer has ended.
+pub(crate) async fn echo(mut reader: StreamReader, writer: StreamWriter) -> Result<()> {
+    loop {
+        let data = reader.read(64 * 1024).await?;
+        if data.is_empty() {
+            writer.close();
+            return writer.wait_closed().await;
+        }
+        writer.write(data)?;
+        writer.drain().await?;
+    }
 }
 
 /// Keeps the reports of this thread for [`take_reports`].

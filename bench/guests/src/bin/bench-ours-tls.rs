@@ -1,8 +1,8 @@
 //! The echo server of the benchmark over TLS, on wasi-streams. Arguments: the files of certificate and key.
 
 use anyhow::{Context, Result};
-use wasi_streams::{Pem, Result as StreamResult, StreamReader, StreamWriter, TlsAcceptor, run, start_server};
-use wasi_streams_bench_guests::{CHUNK, announce};
+use wasi_streams::{Pem, TlsAcceptor, run, start_server};
+use wasi_streams_bench_guests::{announce, echo};
 
 fn main() -> Result<()> {
     let mut files = std::env::args().skip(1);
@@ -13,16 +13,4 @@ fn main() -> Result<()> {
         announce(server.sockets().first().context("one socket")?.port())?;
         Ok(server.serve_forever().await?)
     })
-}
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<()> {
-    loop {
-        let data = reader.read(CHUNK).await?;
-        if data.is_empty() {
-            writer.close();
-            return writer.wait_closed().await;
-        }
-        writer.write(data)?;
-        writer.drain().await?;
-    }
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use anyhow::{Context, Result};
 use wasi_streams::{Result as StreamResult, Server, StreamReader, StreamWriter, copy, run, start_server};
-use wasi_streams_bench_guests::{CHUNK, Mode, announce};
+use wasi_streams_bench_guests::{Mode, announce, echo};
 
 fn main() -> Result<()> {
     let mode = Mode::from_args()?;
@@ -23,17 +23,6 @@ fn main() -> Result<()> {
 async fn serve(server: Server) -> Result<()> {
     announce(server.sockets().first().context("one socket")?.port())?;
     Ok(server.serve_forever().await?)
-}
-
-async fn echo(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<()> {
-    loop {
-        let data = reader.read(CHUNK).await?;
-        if data.is_empty() {
-            return close(writer).await;
-        }
-        writer.write(data)?;
-        writer.drain().await?;
-    }
 }
 
 async fn splice(mut reader: StreamReader, writer: StreamWriter) -> StreamResult<()> {

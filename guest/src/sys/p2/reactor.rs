@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use list::{CHUNK, Scratch, TOLD, emptied, look_at_the_rest};
+use list::{Asked, Crowd, Scratch, emptied};
 
 use super::tcp::Parked;
 use super::watched::Graveyard;
@@ -67,6 +67,9 @@ struct Reactor {
     /// Says that it is time to poll everybody.
     tick: RefCell<Option<Pollable>>,
     tick_is_due: Cell<bool>,
+    /// Whether everybody is being asked, and not everybody was yet.
+    asking_everybody: Cell<bool>,
+    crowd: Crowd,
     scratch: RefCell<Scratch>,
     parked: RefCell<Vec<Parked>>,
     /// What is over, and has pollables in other hands.
@@ -89,6 +92,8 @@ struct Source {
     outgoing: bool,
     hot: bool,
     active_at: u64,
+    /// In which sweep of the [`Crowd`].
+    asked_in: Cell<u64>,
 }
 
 /// Nanoseconds of the clock that timers go by.
@@ -96,10 +101,11 @@ pub(crate) fn now_nanos() -> u64 {
     host::monotonic_now()
 }
 
-/// Waits for the platform and wakes whoever waited for what is ready.
-pub(crate) fn park(how: Park) {
+/// Waits for the platform and wakes whoever waited for what is ready. True where so many are that it was asked about some of them only:
+/// whoever was woken shall not get another turn before the next ones are asked about.
+pub(crate) fn park(how: Park) -> bool {
     // While the thread goes away there is nobody to wake.
-    let _ = REACTOR.try_with(|reactor| reactor.park(how));
+    REACTOR.try_with(|reactor| reactor.park(how)).unwrap_or(false)
 }
 
 /// Counts bytes that the host has taken: how the end of a program sees that something still moves.
@@ -150,7 +156,17 @@ impl Registration {
     /// That of something of which pollables may have been lent before.
     fn of(pollable: Pollable, outgoing: bool, lent: Lent) -> Self {
         let (pollable, waker) = (Some(pollable), None);
-        let source = Source { pollable, lent, waker, waiting: false, held: false, outgoing, hot: false, active_at: 0 };
+        let source = Source {
+            pollable,
+            lent,
+            waker,
+            waiting: false,
+            held: false,
+            outgoing,
+            hot: false,
+            active_at: 0,
+            asked_in: Cell::new(0),
+        };
         Self(REACTOR.with(|reactor| reactor.sources.borrow_mut().insert(source)))
     }
 
@@ -234,10 +250,11 @@ impl Reactor {
         Some(source)
     }
 
-    fn park(&self, how: Park) {
-        let everybody = self.everybody_is_due();
+    fn park(&self, how: Park) -> bool {
+        let everybody = self.asking_everybody.get() || self.everybody_is_due();
         let mut scratch = self.scratch.take();
-        self.poll_host(how, everybody, &mut scratch);
+        let asked = self.poll_host(how, everybody, &mut scratch);
+        self.asking_everybody.set(everybody && asked == Asked::Piece);
         {
             let mut sources = self.sources.borrow_mut();
             for key in scratch.ready.drain(..) {
@@ -248,7 +265,7 @@ impl Reactor {
                 scratch.wakers.extend(source.waker.take());
             }
         }
-        if everybody {
+        if everybody && asked != Asked::Piece {
             self.cool_down();
         }
         scratch.wakers.drain(..).for_each(Waker::wake);
@@ -256,23 +273,24 @@ impl Reactor {
         if !self.parked.borrow().is_empty() || self.graveyard.borrow().is_restless() {
             self.sweep();
         }
+        self.crowd.is_one()
     }
 
     /// Polls once and gives the keys of the sources that are ready, in `scratch.ready`.
-    fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) {
+    fn poll_host(&self, how: Park, everybody: bool, scratch: &mut Scratch) -> Asked {
         let sources = self.sources.borrow();
         let keys = &mut scratch.keys;
         keys.clear();
+        let part = self.crowd.part(self.waiting.get());
+        let is_asked = |source: &Source| source.waiting && part.wants(source.asked_in.get());
         if everybody {
-            keys.extend(sources.iter().filter(|(_, source)| source.waiting).map(|(key, _)| key));
+            let asked = sources.iter().filter(|(_, source)| is_asked(source));
+            keys.extend(asked.map(|(key, _)| key).take(part.at_most()));
         } else {
-            let is_waiting = |key: &usize| sources.get(*key).is_some_and(|source| source.waiting);
-            keys.extend(self.hot.borrow().iter().copied().filter(is_waiting));
+            let is_asked = |key: &usize| sources.get(*key).is_some_and(is_asked);
+            keys.extend(self.hot.borrow().iter().copied().filter(is_asked).take(part.at_most()));
         }
-        // What is left of the budget may be too little, each time anew.
-        if keys.len() > CHUNK {
-            yield_to_host();
-        }
+        let asked = part.begin(keys, |key, sweep| sources[key].asked_in.set(sweep));
         let mut tick = self.tick.borrow_mut();
         let mut list: Vec<&Pollable> = std::mem::take(&mut scratch.list);
         if !everybody {
@@ -281,7 +299,7 @@ impl Reactor {
         let first = list.len();
         // What waits has its pollable, so no key is passed over and positions stay those of `keys`.
         list.extend(keys.iter().filter_map(|key| sources[*key].pollable.as_ref()));
-        let at_most = self.limit_of(how);
+        let at_most = self.limit_of(if asked.is_all() { how } else { Park::Look });
         let mut timer = self.timer.borrow_mut();
         list.extend(at_most.as_ref().or(timer.as_ref().map(|(_, pollable)| pollable).filter(|_| how != Park::Forever)));
 
@@ -293,16 +311,15 @@ impl Reactor {
                     *tick = None;
                     self.tick_is_due.set(true);
                 }
-                Some(index) => match keys.get_mut(index) {
-                    Some(key) => scratch.ready.push(std::mem::replace(key, TOLD)),
+                Some(index) => match keys.get(index) {
+                    Some(key) => scratch.ready.push(*key),
                     None if at_most.is_none() => *timer = None,
                     None => {}
                 },
             }
         }
-        if scratch.ready.len() >= CHUNK {
-            look_at_the_rest(&sources, scratch);
-        }
+        self.crowd.note(asked, scratch.ready.len());
+        asked
     }
 
     /// Prepares the pollable that bounds this poll: a fresh one, or the cached timer (then `None`).

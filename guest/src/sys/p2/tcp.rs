@@ -23,6 +23,36 @@ const MAX_READ: usize = 64 * 1024;
 /// A TCP connection.
 pub(crate) type TcpLink = HostLink<TcpSocket>;
 
+/// Whether to read again at once when there was less than asked for, or to wait first. A peer that answers us needs a while, and reading
+/// from it in vain costs as much as reading; with many others to serve meanwhile, its answer is there, and waiting would be in vain.
+/// So it is tried, and the less often the more often in a row it was in vain.
+#[derive(Debug, Default)]
+struct Pace {
+    trying: bool,
+    /// How often to wait before the next try, and before the one after that.
+    waits: u8,
+    next_waits: u8,
+}
+
+impl Pace {
+    const MOST_WAITS: u8 = 64;
+
+    /// Notes whether a read found something.
+    fn found(&mut self, data: bool) {
+        if std::mem::take(&mut self.trying) {
+            self.waits = if data { 0 } else { self.next_waits.max(1) };
+            self.next_waits = self.waits.saturating_mul(2).min(Self::MOST_WAITS);
+        }
+    }
+
+    /// Whether to read again at once.
+    fn looks_again(&mut self) -> bool {
+        self.trying = self.waits == 0;
+        self.waits = self.waits.saturating_sub(1);
+        self.trying
+    }
+}
+
 /// A connected socket with its streams.
 ///
 /// Children before parents: a host traps when a stream is dropped before its pollable, or a socket before its
@@ -35,6 +65,7 @@ pub(crate) struct HostLink<S: StreamSocket> {
     streams: Option<(InputStream, OutputStream)>,
     socket: Option<S>,
     read_size: usize,
+    pace: Pace,
     /// The host may still be working on the last write.
     busy: bool,
     half_closed: bool,
@@ -55,6 +86,7 @@ impl<S: StreamSocket> HostLink<S> {
             streams: Some((input, output)),
             socket: Some(socket),
             read_size: MIN_READ,
+            pace: Pace::default(),
             busy: false,
             half_closed: false,
         }
@@ -173,8 +205,15 @@ impl<S: StreamSocket> Link for HostLink<S> {
             let Some((input, _)) = &self.streams else { return Poll::Ready(Ok(Bytes::new())) };
             match input.read(self.read_size as u64) {
                 // Not the end: readiness can be spurious.
-                Ok(bytes) if bytes.is_empty() => self.readable.wait(|| input.subscribe()),
+                Ok(bytes) if bytes.is_empty() => {
+                    self.pace.found(false);
+                    self.readable.wait(|| input.subscribe());
+                }
                 Ok(bytes) => {
+                    self.pace.found(true);
+                    if bytes.len() < self.read_size && !self.pace.looks_again() {
+                        self.readable.wait(|| input.subscribe());
+                    }
                     self.adapt(bytes.len());
                     return Poll::Ready(Ok(bytes.into()));
                 }

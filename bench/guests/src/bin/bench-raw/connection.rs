@@ -8,6 +8,7 @@ use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use wasi::sockets::tcp::TcpSocket;
 use wasi_streams_bench_guests::Mode;
 
+use crate::pace::Pace;
 use crate::poller::renew_budget;
 
 /// The host zeroes what is asked for: small at first, more while reads are filled.
@@ -46,6 +47,7 @@ pub(crate) struct Connection {
     read_size: usize,
     /// The last read was filled.
     plenty: bool,
+    pace: Pace,
     /// What is left of the last answer.
     unsent: Vec<u8>,
     /// The beginning of a line.
@@ -70,6 +72,7 @@ impl Connection {
             waits: Waits::No,
             read_size: MIN_READ,
             plenty: false,
+            pace: Pace::default(),
             unsent: Vec::new(),
             partial: BytesMut::new(),
             lines: 0,
@@ -119,10 +122,17 @@ impl Connection {
             return self.splice();
         }
         match self.input.read(self.read_size as u64) {
-            Ok(data) if data.is_empty() => Ok(self.wait_to_read()),
+            Ok(data) if data.is_empty() => {
+                self.pace.found(false);
+                Ok(self.wait_to_read())
+            }
             Ok(data) => {
+                self.pace.found(true);
                 self.adapt(data.len());
-                self.answer(data)
+                Ok(match self.answer(data)? {
+                    Next::Again if !self.plenty && !self.pace.looks_again() => self.wait_to_read(),
+                    next => next,
+                })
             }
             Err(StreamError::Closed) => self.end(),
             Err(error) => Err(error),

@@ -4,6 +4,8 @@
 #[cfg(target_os = "wasi")]
 mod connection;
 #[cfg(target_os = "wasi")]
+mod pace;
+#[cfg(target_os = "wasi")]
 mod poller;
 #[cfg(target_os = "wasi")]
 mod serve;
