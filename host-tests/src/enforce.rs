@@ -1,8 +1,8 @@
-//! A policy in force: what stands in front of wasmtime's sockets in a linker, for every program that embeds wasmtime.
+//! A policy in force, and faults: what stands in front of wasmtime's sockets in a linker, for every program that embeds wasmtime.
 //!
 //! `wasi:sockets/ip-name-lookup` asks the policy about each name, `wasi:sockets/tcp-create-socket` notes that there is no TCP, and both it
 //! and `accept` keep to the limit of sockets; addresses are checked where wasmtime asks about them. A refused lookup fails just as
-//! wasmtime makes it fail.
+//! wasmtime makes it fail. The [faults](crate::faults) of a test come in where connections begin.
 
 use std::io;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::denial::{Denial, Denials};
+use crate::faults::Faults;
 use crate::names::Names;
 use crate::policy::Policy;
 use crate::unix::{UnixCtx, poll_once};
@@ -29,19 +30,26 @@ pub struct Enforcement {
     denials: Denials,
     names: Names,
     most_sockets: Option<usize>,
+    faults: Faults,
 }
 
 impl Enforcement {
     /// Puts a policy in force.
     pub fn new(policy: Policy) -> Self {
-        let (denials, names) = (Denials::default(), Names::default());
-        Enforcement { policy: Arc::new(policy), denials, names, most_sockets: None }
+        let (denials, names, faults) = (Denials::default(), Names::default(), Faults::default());
+        Enforcement { policy: Arc::new(policy), denials, names, most_sockets: None, faults }
     }
 
     /// Limits how many TCP sockets there are at once, listeners and connections together, and how many Unix sockets: not limited by
     /// default. Beyond that, connecting fails with "too many open files", and connections wait to be accepted.
     pub fn max_sockets(mut self, most: impl Into<Option<usize>>) -> Self {
         self.most_sockets = most.into();
+        self
+    }
+
+    /// Lets the network misbehave, for tests: not unless set. Unix sockets have no faults.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
         self
     }
 
@@ -99,10 +107,17 @@ pub fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<
     linker.allow_shadowing(true);
     names::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
     creation::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
-    linker.instance(TCP)?.func_wrap(
+    let mut tcp = linker.instance(TCP)?;
+    tcp.func_wrap(
         "[method]tcp-socket.accept",
         |mut store: StoreContextMut<'_, T>, (listener,): (Resource<TcpSocket>,)| {
             Ok((sockets(store.data_mut()).accept(listener)?,))
+        },
+    )?;
+    tcp.func_wrap(
+        "[method]tcp-socket.finish-connect",
+        |mut store: StoreContextMut<'_, T>, (socket,): (Resource<TcpSocket>,)| {
+            Ok((sockets(store.data_mut()).finish_connect(socket)?,))
         },
     )
 }
@@ -147,12 +162,45 @@ impl Sockets<'_> {
             return Ok(Err(code));
         }
         match HostTcpSocket::accept(&mut self.sockets, listener) {
-            Ok(accepted) => Ok(Ok(accepted)),
+            Ok((socket, input, output)) => Ok(match self.with_faults(input, output)? {
+                Some((input, output)) => Ok((socket, input, output)),
+                None => {
+                    self.sockets.table.delete(socket)?;
+                    Err(ErrorCode::ConnectionAborted)
+                }
+            }),
             Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
         }
     }
+
+    fn finish_connect(&mut self, socket: Resource<TcpSocket>) -> Result<Result<Streams, network::ErrorCode>> {
+        match HostTcpSocket::finish_connect(&mut self.sockets, socket) {
+            Ok((input, output)) => Ok(self.with_faults(input, output)?.ok_or(ErrorCode::ConnectionRefused)),
+            Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
+        }
+    }
+
+    /// The streams of a new connection with the faults it is to have; none when there is to be no connection.
+    fn with_faults(
+        &mut self,
+        input: Resource<DynInputStream>,
+        output: Resource<DynOutputStream>,
+    ) -> Result<Option<Streams>> {
+        if !self.enforcement.faults.are_any() {
+            return Ok(Some((input, output)));
+        }
+        let Some((reading, writing)) = self.enforcement.faults.next_connection() else {
+            self.sockets.table.delete(input)?;
+            self.sockets.table.delete(output)?;
+            return Ok(None);
+        };
+        reading.put_before(self.sockets.table.get_mut(&input)?);
+        writing.put_before(self.sockets.table.get_mut(&output)?);
+        Ok(Some((input, output)))
+    }
 }
 
+type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 type Accepted = (Resource<TcpSocket>, Resource<DynInputStream>, Resource<DynOutputStream>);
 
 impl creation::Host for Sockets<'_> {
@@ -173,6 +221,11 @@ impl names::Host for Sockets<'_> {
         name: String,
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
         let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
+            if let Some(code) = self.enforcement.faults.next_lookup() {
+                let lookup = self.sockets.resolve_addresses(network, "127.0.0.1".into())?;
+                self.enforcement.names.fail(&lookup, code);
+                return Ok(lookup);
+            }
             if !self.enforcement.names.knows(&name) {
                 return self.sockets.resolve_addresses(network, name);
             }

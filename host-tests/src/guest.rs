@@ -20,6 +20,7 @@ use crate::capture::{Reader, capture};
 use crate::component::{components_dir, load_shared};
 use crate::enforce::Enforcement;
 use crate::engine::engine;
+use crate::faults::Faults;
 use crate::instrument::linker;
 use crate::limits::Limits;
 use crate::names::Names;
@@ -39,6 +40,7 @@ pub struct Guest {
     policy: Policy,
     names: Names,
     limits: Limits,
+    faults: Faults,
 }
 
 /// Where a guest's standard input comes from and its output goes.
@@ -166,6 +168,12 @@ impl Guest {
         self
     }
 
+    /// Lets the guest's network misbehave.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
     /// Starts the guest and waits for its end.
     ///
     /// # Errors
@@ -197,7 +205,7 @@ impl Guest {
         // The runner passes output through, and nobody looks at its numbers.
         let watched = self.stdio != Stdio::Inherited;
         let (sender, snapshots) = watch::channel(Default::default());
-        let enforcement = Enforcement::new(self.policy).with_names(self.names).max_sockets(self.limits.sockets);
+        let enforcement = Enforcement::new(self.policy).with_names(self.names).max_sockets(self.limits.sockets).faults(self.faults);
         let denials = enforcement.denials().clone();
         let mut store = Store::new(
             engine(),
@@ -229,6 +237,7 @@ impl Guest {
             policy: Policy::loopback(),
             names: Names::default(),
             limits: Limits::default().deadline(DEADLINE),
+            faults: Faults::default(),
         }
     }
 

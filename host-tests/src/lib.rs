@@ -27,6 +27,7 @@
 //! | `guest`, `running` | building, watching and ending one run |
 //! | `capture` | output that can be read while it is written |
 //! | [`unix`] | Unix sockets, for every host that embeds wasmtime |
+//! | [`faults`] | a network that misbehaves by script, for tests |
 //! | [`exported`] | components that export the library's interface, called instead of run |
 //! | [`peer`] | native peers that behave and misbehave by script |
 //!
@@ -41,6 +42,7 @@ mod denial;
 pub mod enforce;
 mod engine;
 pub mod exported;
+pub mod faults;
 mod fds;
 mod guest;
 mod instrument;

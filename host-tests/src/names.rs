@@ -37,6 +37,11 @@ impl Names {
         self.answers.insert(lookup.rep(), answer);
     }
 
+    /// Lets `lookup` fail.
+    pub(crate) fn fail(&mut self, lookup: &Resource<ResolveAddressStream>, code: ErrorCode) {
+        self.answers.insert(lookup.rep(), Err(code));
+    }
+
     /// The next address of the answer, none after the last; none at all if the answer is the resolver's.
     pub(crate) fn next(
         &mut self,

@@ -20,6 +20,8 @@ mod export_wait;
 mod export_write;
 mod eyeballs;
 mod fairness;
+mod faults;
+mod faults_scenarios;
 mod freeze;
 mod half_close;
 mod harness;

@@ -1,0 +1,173 @@
+//! A network that misbehaves by script, for tests of components: what stalls, breaks, comes in pieces, late, or not at all.
+//!
+//! The faults stand between the component and the TCP sockets of wasmtime, in the same layer of the linker as the policy
+//! ([`enforce`](crate::enforce)): the peer is a real one, and sees what the component does. A script says what happens to which
+//! connection; [`Faults::seeded`] makes one up.
+//!
+//! ```
+//! use std::time::Duration;
+//! use wasi_streams_host::faults::{ConnectionFaults, DirectionFaults, Faults};
+//!
+//! // Every second connection is reset once 10 000 bytes came in, which come in pieces of at most 7.
+//! let faults = Faults::on_connections(|number| match number % 2 {
+//!     1 => ConnectionFaults::none().read(DirectionFaults::none().pieces(7).reset_after(10_000)),
+//!     _ => ConnectionFaults::none(),
+//! });
+//! let log = faults.clone();
+//! # let test = async move {
+//! let guest = wasi_streams_host::Guest::new("server.wasm").faults(faults);
+//! let outcome = guest.run().await?;
+//! println!("{:?}", log.happened());
+//! # anyhow::Ok(())
+//! # };
+//! ```
+//!
+//! An embedder gives them to its [`Enforcement`](crate::enforce::Enforcement::faults).
+//!
+//! What it cannot do: a connection that is reset here is an end for the peer, once the component has closed its socket; whether the peer
+//! sees a reset is the system's to say (it does when it had sent something that nobody read). Connecting itself is not slowed down. Two
+//! runs with one script have the same faults at the same places, and as much the same order as two runs on a real network have.
+
+mod random;
+mod script;
+mod stream;
+mod wire;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+
+pub use script::{ConnectionFaults, DirectionFaults, Stall};
+pub(crate) use stream::{Reading, Writing};
+
+/// A script, and the log of what happened; clones are the same. [`Faults::default`] has none.
+#[derive(Clone, Default)]
+pub struct Faults {
+    connections: Option<Arc<OnConnection>>,
+    lookups: Option<Arc<OnLookup>>,
+    seed: Option<u64>,
+    counts: Arc<Counts>,
+    log: Log,
+}
+
+type OnConnection = dyn Fn(u64) -> ConnectionFaults + Send + Sync;
+type OnLookup = dyn Fn(u64) -> Option<ErrorCode> + Send + Sync;
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicU64,
+    lookups: AtomicU64,
+}
+
+/// A fault that has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Happened {
+    /// This connection was refused, or gone before it was accepted.
+    Refused(u64),
+    /// Nothing went on for a while, or for ever, in one direction of this connection.
+    Stalled(u64, Direction, Stall),
+    /// This connection was reset, by what moved in this direction.
+    Reset(u64, Direction),
+    /// This lookup failed.
+    LookupFailed(u64, ErrorCode),
+}
+
+/// One way through a connection, as the component sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// What comes in.
+    Read,
+    /// What goes out.
+    Write,
+}
+
+impl Faults {
+    /// Makes a script up: most connections come in pieces, many with delays, some stall for up to 50 ms, some are reset, some refused; some
+    /// lookups fail. No stall is for ever. The same seed gives the same script.
+    pub fn seeded(seed: u64) -> Self {
+        let mut faults = Self::on_connections(move |number| ConnectionFaults::seeded(seed, number))
+            .on_lookups(move |number| script::seeded_lookup(seed, number));
+        faults.seed = Some(seed);
+        faults
+    }
+
+    /// Asks `script` about each connection: they are numbered from 0 as they are accepted and as they are connected.
+    pub fn on_connections(script: impl Fn(u64) -> ConnectionFaults + Send + Sync + 'static) -> Self {
+        Self { connections: Some(Arc::new(script)), ..Self::default() }
+    }
+
+    /// Asks `script` about each lookup, which fails with what it says: they are numbered from 0.
+    #[must_use]
+    pub fn on_lookups(mut self, script: impl Fn(u64) -> Option<ErrorCode> + Send + Sync + 'static) -> Self {
+        self.lookups = Some(Arc::new(script));
+        self
+    }
+
+    /// What has happened so far, the first thousand.
+    pub fn happened(&self) -> Vec<Happened> {
+        self.log.lock().clone()
+    }
+
+    /// What the script says about this connection.
+    pub fn of_connection(&self, number: u64) -> ConnectionFaults {
+        self.connections.as_ref().map_or(ConnectionFaults::none(), |script| script(number))
+    }
+
+    /// What the script says about this lookup.
+    pub fn of_lookup(&self, number: u64) -> Option<ErrorCode> {
+        self.lookups.as_ref().and_then(|script| script(number))
+    }
+
+    pub(crate) fn are_any(&self) -> bool {
+        self.connections.is_some()
+    }
+
+    /// How the next lookup fails, if it does.
+    pub(crate) fn next_lookup(&self) -> Option<ErrorCode> {
+        let number = self.counts.lookups.fetch_add(1, Relaxed);
+        let code = self.of_lookup(number)?;
+        self.log.note(Happened::LookupFailed(number, code));
+        Some(code)
+    }
+
+    /// The faults of the next connection; none when it is refused.
+    pub(crate) fn next_connection(&self) -> Option<(Reading, Writing)> {
+        let number = self.counts.connections.fetch_add(1, Relaxed);
+        let faults = self.of_connection(number);
+        if faults.refused {
+            self.log.note(Happened::Refused(number));
+            return None;
+        }
+        let (reading, writing) = wire::lanes(number, &faults, self.seed.unwrap_or_default(), &self.log);
+        Some((Reading(reading), Writing(writing)))
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("seed", &self.seed).field("happened", &self.happened()).finish_non_exhaustive()
+    }
+}
+
+/// What happened.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Happened>>>);
+
+impl Log {
+    fn note(&self, what: Happened) {
+        let mut log = self.lock();
+        // A component that tries for ever must not fill our memory.
+        if log.len() < MOST_KEPT {
+            log.push(what);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Happened>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const MOST_KEPT: usize = 1000;

@@ -1,0 +1,187 @@
+//! What a script says.
+
+use std::fmt;
+use std::time::Duration;
+
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
+
+use super::random::Random;
+
+/// What happens to one connection; nothing unless said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionFaults {
+    /// Connecting fails with "connection refused"; who is accepted is gone already.
+    pub refused: bool,
+    /// What comes in.
+    pub read: DirectionFaults,
+    /// What goes out.
+    pub write: DirectionFaults,
+}
+
+/// What happens in one direction of a connection; nothing unless said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DirectionFaults {
+    /// Bytes come, or may go, in pieces of 1 to so many, at random.
+    pub pieces: Option<usize>,
+    /// Behind each piece nothing goes on for up to so long, at random.
+    pub delay: Duration,
+    /// Once.
+    pub stall: Option<Stall>,
+    /// The connection is reset, both ways, behind so many bytes.
+    pub reset_after: Option<u64>,
+}
+
+/// Nothing goes on for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    /// Behind so many bytes.
+    pub after: u64,
+    /// For so long; none: for ever.
+    pub time: Option<Duration>,
+}
+
+impl ConnectionFaults {
+    /// None at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// There is no connection.
+    pub fn refused() -> Self {
+        Self { refused: true, ..Self::default() }
+    }
+
+    /// Sets what happens to what comes in.
+    #[must_use]
+    pub fn read(mut self, faults: DirectionFaults) -> Self {
+        self.read = faults;
+        self
+    }
+
+    /// Sets what happens to what goes out.
+    #[must_use]
+    pub fn write(mut self, faults: DirectionFaults) -> Self {
+        self.write = faults;
+        self
+    }
+
+    /// Whether what is sent arrives, sooner or later: the connection is not refused, not reset and not stalled for ever.
+    pub fn are_survivable(&self) -> bool {
+        let lasts = |faults: &DirectionFaults| {
+            faults.reset_after.is_none() && faults.stall.is_none_or(|stall| stall.time.is_some())
+        };
+        !self.refused && lasts(&self.read) && lasts(&self.write)
+    }
+
+    /// The faults that a seed has for a connection.
+    pub(super) fn seeded(seed: u64, number: u64) -> Self {
+        let mut random = Random::new(seed, 2 * number);
+        if random.percent(8) {
+            return Self::refused();
+        }
+        Self { refused: false, read: DirectionFaults::random(&mut random), write: DirectionFaults::random(&mut random) }
+    }
+}
+
+/// How a lookup fails by a seed, if it does.
+pub(super) fn seeded_lookup(seed: u64, number: u64) -> Option<ErrorCode> {
+    let mut random = Random::new(seed, 2 * number + 1);
+    let codes = [
+        ErrorCode::NameUnresolvable,
+        ErrorCode::TemporaryResolverFailure,
+        ErrorCode::PermanentResolverFailure,
+        ErrorCode::NameUnresolvable,
+        ErrorCode::TemporaryResolverFailure,
+    ];
+    random.percent(10).then(|| random.one_of(codes))
+}
+
+impl DirectionFaults {
+    /// None at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Bytes come, or may go, in pieces of at most so many; 0 is 1.
+    #[must_use]
+    pub fn pieces(mut self, most: usize) -> Self {
+        self.pieces = Some(most.max(1));
+        self
+    }
+
+    /// Behind each piece nothing goes on for up to so long.
+    #[must_use]
+    pub fn delay(mut self, most: Duration) -> Self {
+        self.delay = most;
+        self
+    }
+
+    /// Behind so many bytes nothing goes on for so long; without a time for ever.
+    #[must_use]
+    pub fn stall(mut self, after: u64, time: impl Into<Option<Duration>>) -> Self {
+        self.stall = Some(Stall { after, time: time.into() });
+        self
+    }
+
+    /// Resets the connection behind so many bytes.
+    #[must_use]
+    pub fn reset_after(mut self, bytes: u64) -> Self {
+        self.reset_after = Some(bytes);
+        self
+    }
+
+    fn random(random: &mut Random) -> Self {
+        let mut faults = Self::none();
+        if random.percent(60) {
+            faults.pieces = Some(random.one_of([1, 7, 100, 1000, 5000]));
+        }
+        if random.percent(30) {
+            // Short where there are many: a script is to take less than a second.
+            let most = if faults.pieces.is_some_and(|most| most <= 100) { 50 } else { 3000 };
+            faults.delay = Duration::from_micros(random.up_to(most));
+        }
+        if random.percent(25) {
+            let time = Duration::from_millis(1 + random.up_to(49));
+            faults.stall = Some(Stall { after: random.up_to(MOST_BEFORE), time: Some(time) });
+        }
+        if random.percent(12) {
+            faults.reset_after = Some(random.up_to(MOST_BEFORE));
+        }
+        faults
+    }
+}
+
+/// Stalls and resets come behind at most so many bytes.
+const MOST_BEFORE: u64 = 40_000;
+
+impl fmt::Display for ConnectionFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.refused {
+            return f.write_str("refused");
+        }
+        write!(f, "in: {}; out: {}", self.read, self.write)
+    }
+}
+
+impl fmt::Display for DirectionFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(most) = self.pieces {
+            parts.push(format!("pieces of at most {most} bytes"));
+        }
+        if !self.delay.is_zero() {
+            parts.push(format!("up to {:?} behind each piece", self.delay));
+        }
+        if let Some(Stall { after, time }) = self.stall {
+            let time = time.map_or("for ever".into(), |time| format!("for {time:?}"));
+            parts.push(format!("stalled {time} behind {after} bytes"));
+        }
+        if let Some(after) = self.reset_after {
+            parts.push(format!("reset behind {after} bytes"));
+        }
+        f.write_str(if parts.is_empty() { "no faults" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}

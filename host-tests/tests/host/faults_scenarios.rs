@@ -1,0 +1,270 @@
+//! A thousand scripts of faults through the examples: an echo server, a proxy, and an echo server over TLS. None traps, none hangs, and
+//! no byte is lost: what comes back is a beginning of what was sent, and all of it where the script resets and refuses nothing.
+//!
+//! A scenario that fails prints its seed and its script; `FAULT_SEED=17` in the environment runs that one alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use wasi_streams_host::faults::{ConnectionFaults, DirectionFaults, Faults};
+use wasi_streams_host::{Guest, Policy, Running, block_on};
+
+use crate::certificates::{Authority, KeyKind};
+use crate::support::{Folder, heavy, pattern};
+
+/// So many go on side by side.
+const AT_ONCE: usize = 16;
+
+/// None takes a tenth of it: a scenario that is not over by then hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What came of one client.
+struct Heard {
+    sent: Vec<u8>,
+    got: Vec<u8>,
+    /// The connection ended as it should.
+    ended: bool,
+}
+
+/// Whether a client whose bytes pass through connections with these faults may have heard that.
+fn check(heard: &Heard, faults: &[ConnectionFaults]) -> Result<()> {
+    let Heard { sent, got, ended } = heard;
+    let same = sent.iter().zip(got).take_while(|(a, b)| a == b).count();
+    ensure!(same == got.len(), "byte {same} of {} that came back is wrong", got.len());
+    if faults.iter().all(ConnectionFaults::are_survivable) {
+        ensure!(got.len() == sent.len(), "{} of {} bytes came back, and nothing was reset", got.len(), sent.len());
+        ensure!(*ended, "all came back, and then no end");
+    }
+    Ok(())
+}
+
+/// Sends so many bytes while it reads what comes back; over TLS no end of one direction alone.
+async fn talk(stream: impl AsyncRead + AsyncWrite, length: usize, half_close: bool) -> Heard {
+    let sent = pattern(length);
+    let (mut reader, mut writer) = split(stream);
+    let mut got = Vec::new();
+    let send = async {
+        // It fails when the connection was reset, which is for the reading side to judge.
+        if writer.write_all(&sent).await.is_ok() && half_close {
+            let _ = writer.shutdown().await;
+        }
+        writer
+    };
+    let hear = async {
+        let mut piece = vec![0; 16 * 1024];
+        loop {
+            match reader.read(&mut piece).await {
+                Ok(0) => return true,
+                Ok(n) => got.extend_from_slice(&piece[..n]),
+                Err(_) => return false,
+            }
+            if !half_close && got.len() == length {
+                return true;
+            }
+        }
+    };
+    let (mut writer, mut ended) = tokio::join!(send, hear);
+    if !half_close && ended {
+        let _ = writer.shutdown().await;
+        ended = matches!(reader.read(&mut [0]).await, Ok(0));
+    }
+    Heard { sent, got, ended }
+}
+
+/// How much a client sends: little or much, by seed.
+fn length(seed: u64, client: usize) -> usize {
+    let lengths = [0, 1, 300, 5_000, 20_000, 70_000];
+    lengths[(seed as usize + client) % lengths.len()]
+}
+
+async fn serve(guest: Guest, faults: &Faults) -> Result<(Running, SocketAddr)> {
+    let guest = guest.piped_stdin().deadline(PATIENCE).faults(faults.clone());
+    let mut server = guest.start().await?;
+    let line = server.wait_line("Serving on ").await?;
+    Ok((server, line["Serving on ".len()..].parse()?))
+}
+
+/// Whatever happened to its clients, a server ends well.
+async fn end(mut server: Running) -> Result<()> {
+    server.close_stdin();
+    server.finish().await.success()?;
+    Ok(())
+}
+
+/// One to three clients of an echo server.
+async fn echo(seed: u64, faults: Faults) -> Result<()> {
+    let guest = Guest::named("echo-server").args(["--stream", "--port=0", "--until-stdin-closes"]);
+    let (server, address) = serve(guest, &faults).await?;
+    let mut clients = JoinSet::new();
+    for client in 0..1 + seed as usize % 3 {
+        // One after the other, so that they are accepted in this order.
+        let stream = TcpStream::connect(address).await?;
+        clients.spawn(async move { (client, talk(stream, length(seed, client), true).await) });
+    }
+    while let Some(heard) = clients.join_next().await {
+        let (client, heard) = heard?;
+        check(&heard, &[faults.of_connection(client as u64)]).with_context(|| format!("client {client}"))?;
+    }
+    end(server).await
+}
+
+/// A client of a proxy before an echo server, which it finds by name.
+async fn proxy(seed: u64, faults: Faults) -> Result<()> {
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let to = format!("here.test:{}", upstream.local_addr()?.port());
+    let echo = tokio::spawn(async move {
+        let (mut stream, _) = upstream.accept().await?;
+        let (mut reader, mut writer) = stream.split();
+        tokio::io::copy(&mut reader, &mut writer).await?;
+        writer.shutdown().await
+    });
+    let way = if seed.is_multiple_of(2) { &["--no-splice"][..] } else { &[] };
+    let guest = Guest::named("proxy").args(["--listen=127.0.0.1:0", "--until-stdin-closes", "--to", &to]);
+    let guest = guest.args(way.iter().copied()).host("here.test", [Ipv4Addr::LOCALHOST]);
+    let (server, address) = serve(guest.policy(Policy::loopback().dns(true)), &faults).await?;
+    let heard = talk(TcpStream::connect(address).await?, length(seed, 0), true).await;
+    // The client's connection is the first, that to the server the second.
+    let mut on_the_way = vec![faults.of_connection(0), faults.of_connection(1)];
+    if faults.of_lookup(0).is_some() {
+        on_the_way.push(ConnectionFaults::refused());
+    }
+    let checked = check(&heard, &on_the_way);
+    echo.abort();
+    checked?;
+    end(server).await
+}
+
+/// A client of an echo server over TLS.
+async fn tls(seed: u64, faults: Faults, certificates: Arc<Certificates>) -> Result<()> {
+    let files = ["--tls-cert=/certs/server.pem", "--tls-key=/certs/server.key"];
+    let guest = Guest::named("echo-server").args(["--stream", "--port=0", "--until-stdin-closes"]).args(files);
+    let (server, address) = serve(guest.dir(certificates.folder.path(), "/certs"), &faults).await?;
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost")?;
+    let heard = match TlsConnector::from(Arc::clone(&certificates.client)).connect(name, stream).await {
+        Ok(stream) => talk(stream, length(seed, 0), false).await,
+        Err(_) => Heard { sent: vec![0], got: Vec::new(), ended: false },
+    };
+    check(&heard, &[faults.of_connection(0)])?;
+    end(server).await
+}
+
+struct Certificates {
+    folder: Folder,
+    client: Arc<ClientConfig>,
+}
+
+impl Certificates {
+    fn new() -> Result<Arc<Self>> {
+        let authority = Authority::new("faults");
+        let identity = authority.issue(&["localhost"], KeyKind::Ecdsa, |_| ());
+        let folder = Folder::new();
+        folder.write("server.pem", &identity.chain);
+        folder.write("server.key", &identity.key);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let client = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+        Ok(Arc::new(Self { folder, client }))
+    }
+}
+
+/// Runs a scenario with each seed, or with the one of `FAULT_SEED` alone; the first that fails ends it.
+fn all<F: Future<Output = Result<()>> + Send + 'static>(
+    seeds: std::ops::Range<u64>,
+    scenario: impl Fn(u64, Faults) -> F,
+) -> Result<()> {
+    let seeds = match std::env::var("FAULT_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().context("FAULT_SEED is to be a number")?;
+            if seeds.contains(&seed) { seed..seed + 1 } else { 0..0 }
+        }
+        Err(_) => seeds,
+    };
+    let _alone = heavy();
+    block_on(async {
+        let mut running = JoinSet::new();
+        for seed in seeds {
+            let one = scenario(seed, Faults::seeded(seed));
+            running.spawn(async move { judged(seed, timeout(PATIENCE, one).await.unwrap_or_else(|_| Err(hangs()))) });
+            if running.len() >= AT_ONCE {
+                running.join_next().await.transpose()?.transpose()?;
+            }
+        }
+        while let Some(done) = running.join_next().await {
+            done??;
+        }
+        Ok(())
+    })
+}
+
+fn hangs() -> anyhow::Error {
+    anyhow!("it hangs")
+}
+
+/// What failed, with what is needed to see it again.
+fn judged(seed: u64, result: Result<()>) -> Result<()> {
+    let Err(error) = result else { return Ok(()) };
+    let faults = Faults::seeded(seed);
+    let script: Vec<String> = (0..3).map(|n| format!("connection {n}: {}", faults.of_connection(n))).collect();
+    let lookup = faults.of_lookup(0);
+    bail!(
+        "seed {seed}: {error:#}\n{}\nfirst lookup: {lookup:?}\nFAULT_SEED={seed} runs it alone",
+        script.join("\n")
+    )
+}
+
+#[test]
+fn four_hundred_scripts_of_an_echo_server_lose_no_byte() -> Result<()> {
+    all(0..400, echo)
+}
+
+#[test]
+fn three_hundred_scripts_of_a_proxy_lose_no_byte() -> Result<()> {
+    all(400..700, proxy)
+}
+
+#[test]
+fn three_hundred_scripts_of_an_echo_server_over_tls_lose_no_byte() -> Result<()> {
+    let certificates = Certificates::new()?;
+    all(700..1000, move |seed, faults| tls(seed, faults, Arc::clone(&certificates)))
+}
+
+#[test]
+fn a_lost_byte_a_wrong_one_a_missing_end_and_a_hang_are_noticed() -> Result<()> {
+    let heard = |got: &[u8], ended| Heard { sent: b"hello".into(), got: got.into(), ended };
+    let harmless = ConnectionFaults::none().read(DirectionFaults::none().pieces(1).stall(1, Duration::from_millis(1)));
+    let reset = ConnectionFaults::none().write(DirectionFaults::none().reset_after(3));
+    check(&heard(b"hello", true), &[harmless])?;
+    check(&heard(b"hel", false), &[harmless, reset])?;
+    check(&heard(b"", false), &[ConnectionFaults::refused()])?;
+    for (heard, faults) in [
+        (heard(b"hell", true), harmless),
+        (heard(b"hello", false), harmless),
+        (heard(b"helo", true), harmless),
+        (heard(b"hellooo", true), harmless),
+        (heard(b"elo", false), reset),
+    ] {
+        assert!(check(&heard, &[faults]).is_err(), "{:?}", heard.got);
+    }
+    block_on(async {
+        let for_ever = Faults::on_connections(|_| ConnectionFaults::none().read(DirectionFaults::none().stall(0, None)));
+        let waiting = timeout(Duration::from_millis(500), echo(2, for_ever)).await;
+        assert!(waiting.is_err(), "a stall for ever is a scenario that does not end");
+        let told = judged(17, Err(hangs())).map_or_else(|error| error.to_string(), |()| String::new());
+        assert!(told.contains("FAULT_SEED=17") && told.contains("connection 0: "), "{told}");
+        Ok(())
+    })
+}
+
