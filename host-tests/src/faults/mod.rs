@@ -4,7 +4,7 @@
 //! ([`enforce`](crate::enforce)): the peer is a real one, and sees what the component does. A script says what happens to which
 //! connection; [`Faults::seeded`] makes one up.
 //!
-//! ```
+//! ```no_run
 //! use std::time::Duration;
 //! use wasi_streams_host::faults::{ConnectionFaults, DirectionFaults, Faults};
 //!
