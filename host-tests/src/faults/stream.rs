@@ -5,7 +5,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::pipe::{ClosedInputStream, ClosedOutputStream};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi_io::poll::Pollable;
-use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamResult};
+use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
 
 use super::wire::Lane;
 
@@ -27,7 +27,7 @@ impl Writing {
     /// Puts them between the component and this stream.
     pub(crate) fn put_before(self, stream: &mut DynOutputStream) {
         let real = std::mem::replace(stream, Box::new(ClosedOutputStream));
-        *stream = Box::new(Output { real, lane: self.0 });
+        *stream = Box::new(Output { real, lane: self.0, permit: None });
     }
 }
 
@@ -65,6 +65,8 @@ impl Pollable for Input {
 struct Output {
     real: DynOutputStream,
     lane: Lane,
+    /// What `check-write` has answered, until something is written: the same however often it is asked, as `write-zeroes` asks again.
+    permit: Option<usize>,
 }
 
 #[async_trait]
@@ -72,6 +74,12 @@ impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.lane.check()?;
         let size = bytes.len();
+        if size > self.permit.unwrap_or_default() {
+            return Err(StreamError::trap("more was written than check-write has allowed"));
+        }
+        if size > 0 {
+            self.permit = None;
+        }
         self.real.write(bytes)?;
         self.lane.moved(size);
         Ok(())
@@ -89,7 +97,7 @@ impl OutputStream for Output {
         }
         match self.real.check_write()? {
             0 => Ok(0),
-            permit => Ok(self.lane.piece(permit)),
+            real => Ok((*self.permit.get_or_insert_with(|| self.lane.piece(real))).min(real)),
         }
     }
 
@@ -103,5 +111,32 @@ impl OutputStream for Output {
 impl Pollable for Output {
     async fn ready(&mut self) {
         self.lane.ready(self.real.ready()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+
+    use super::*;
+    use crate::faults::{ConnectionFaults, DirectionFaults, Log, wire};
+
+    #[test]
+    fn what_check_write_permits_stays_until_something_is_written_and_more_is_a_trap() {
+        let pipe = MemoryOutputPipe::new(100_000);
+        let faults = ConnectionFaults::none().write(DirectionFaults::none().pieces(1000));
+        let (_, lane) = wire::lanes(0, &faults, 0, &Log::default());
+        let mut output = Output { real: Box::new(pipe.clone()), lane, permit: None };
+        let permit = output.check_write().expect("it is open");
+        assert!((1..=1000).contains(&permit), "{permit}");
+        assert!((0..50).all(|_| output.check_write().is_ok_and(|again| again == permit)));
+        output.write_zeroes(permit).expect("as much as is permitted");
+        assert_eq!(pipe.contents().len(), permit);
+        assert!(matches!(output.write(Bytes::from_static(b"x")), Err(StreamError::Trap(_))), "nobody has asked");
+        let permit = output.check_write().expect("it is open");
+        assert!(
+            matches!(output.write(vec![0_u8; permit + 1].into()), Err(StreamError::Trap(_))),
+            "more than is permitted"
+        );
     }
 }

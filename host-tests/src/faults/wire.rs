@@ -80,7 +80,8 @@ impl Lane {
     /// How much of `wanted` the next piece is, at least 1 byte of it: it ends where something is to happen.
     pub(super) fn piece(&mut self, wanted: usize) -> usize {
         let random = &mut self.random;
-        let piece = self.faults.pieces.map_or(wanted, |most| 1 + random.up_to(most as u64 - 1) as usize);
+        let piece =
+            self.faults.pieces.map_or(wanted, |most| 1 + random.up_to((most as u64).saturating_sub(1)) as usize);
         let marks = [self.faults.reset_after, self.faults.stall.map(|stall| stall.after)];
         let room = marks.into_iter().flatten().map(|mark| mark.saturating_sub(self.moved).max(1)).min();
         let room = room.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or(usize::MAX));
@@ -111,7 +112,9 @@ impl Lane {
             self.wait(time);
             self.wire.log.note(Happened::Stalled(self.wire.number, self.direction, stall));
         }
-        if self.faults.reset_after.take_if(|after| *after <= self.moved).is_some() && !self.wire.is_reset.swap(true, SeqCst) {
+        if self.faults.reset_after.take_if(|after| *after <= self.moved).is_some()
+            && !self.wire.is_reset.swap(true, SeqCst)
+        {
             self.wire.was_reset.notify_waiters();
             self.wire.log.note(Happened::Reset(self.wire.number, self.direction));
         }
