@@ -137,23 +137,28 @@ impl DirectionFaults {
         if random.percent(60) {
             faults.pieces = Some(random.one_of([1, 7, 100, 1000, 5000]));
         }
-        if random.percent(30) {
-            // Short where there are many: a script is to take less than a second.
-            let most = if faults.pieces.is_some_and(|most| most <= 100) { 50 } else { 3000 };
-            faults.delay = Duration::from_micros(random.up_to(most));
+        // Not where there are many: a script is to take less than a second, and no wait is shorter than a millisecond, the tick of tokio's
+        // timer.
+        if faults.pieces.is_none_or(|most| most >= 1000) && random.percent(30) {
+            faults.delay = Duration::from_micros(random.up_to(3000));
         }
         if random.percent(25) {
             let time = Duration::from_millis(1 + random.up_to(49));
-            faults.stall = Some(Stall { after: random.up_to(MOST_BEFORE), time: Some(time) });
+            faults.stall = Some(Stall { after: mark(random), time: Some(time) });
         }
         if random.percent(12) {
-            faults.reset_after = Some(random.up_to(MOST_BEFORE));
+            faults.reset_after = Some(mark(random));
         }
         faults
     }
 }
 
-/// Stalls and resets come behind at most so many bytes.
+/// Behind how many bytes a stall or a reset comes: as often near the beginning as far behind it, for most connections are short.
+fn mark(random: &mut Random) -> u64 {
+    let most = MOST_BEFORE >> random.up_to(15);
+    random.up_to(most)
+}
+
 const MOST_BEFORE: u64 = 40_000;
 
 impl fmt::Display for ConnectionFaults {
