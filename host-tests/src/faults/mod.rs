@@ -85,7 +85,7 @@ pub enum Direction {
 }
 
 impl Faults {
-    /// Makes a script up: most connections come in pieces, many with delays, some stall for up to 50 ms, some are reset, some refused; some
+    /// Makes a script up: most connections come in pieces, some with delays, some stall for up to 50 ms, some are reset, some refused; some
     /// lookups fail. No stall is for ever. The same seed gives the same script.
     pub fn seeded(seed: u64) -> Self {
         let mut faults = Self::on_connections(move |number| ConnectionFaults::seeded(seed, number))
@@ -146,6 +146,25 @@ impl Faults {
     }
 }
 
+impl fmt::Display for Faults {
+    /// Says what the script does to the first connections and lookups, and its seed, if it has one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seed {
+            Some(seed) => write!(f, "seed {seed}")?,
+            None => f.write_str("a script")?,
+        }
+        for number in 0..SHOWN {
+            write!(f, "\n  connection {number}: {}", self.of_connection(number))?;
+        }
+        for number in 0..SHOWN {
+            if let Some(code) = self.of_lookup(number) {
+                write!(f, "\n  lookup {number}: fails, {code:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Faults").field("seed", &self.seed).field("happened", &self.happened()).finish_non_exhaustive()
@@ -171,3 +190,5 @@ impl Log {
 }
 
 const MOST_KEPT: usize = 1000;
+/// A script has no end.
+const SHOWN: u64 = 4;

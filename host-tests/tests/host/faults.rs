@@ -153,14 +153,17 @@ fn a_connection_that_is_refused_and_a_lookup_that_fails_are_errors_of_the_client
         assert_eq!(refused.happened(), [Happened::Refused(0)]);
 
         for (code, reason) in [
-            (ErrorCode::NameUnresolvable, "not known"),
-            (ErrorCode::TemporaryResolverFailure, "temporary"),
-            (ErrorCode::PermanentResolverFailure, "permanent"),
+            (ErrorCode::NameUnresolvable, "name unknown"),
+            (ErrorCode::TemporaryResolverFailure, "failed for now"),
+            (ErrorCode::PermanentResolverFailure, "resolver refused"),
         ] {
             let unknown = Faults::on_connections(|_| ConnectionFaults::none()).on_lookups(move |_| Some(code));
             let outcome = client("here.test", &unknown).await?;
             assert!(matches!(outcome.status, Status::Exited(1)), "{outcome}");
-            assert!(outcome.stderr.to_lowercase().contains(reason) && outcome.stderr.contains("here.test"), "{outcome}");
+            assert!(
+                outcome.stderr.to_lowercase().contains(reason) && outcome.stderr.contains("here.test"),
+                "{outcome}"
+            );
             assert_eq!(unknown.happened(), [Happened::LookupFailed(0, code)]);
         }
         Ok(())
@@ -175,12 +178,33 @@ fn a_seed_is_a_script_that_says_what_it_does() -> Result<()> {
     let all = scripts(3);
     assert!(all.iter().any(|one| one.refused) && all.iter().any(ConnectionFaults::are_survivable));
     assert!(all.iter().all(|one| one.read.stall.is_none_or(|stall| stall.time.is_some())), "no stall is for ever");
-    let one = ConnectionFaults::none().read(
-        DirectionFaults::none().pieces(7).delay(Duration::from_millis(2)).stall(10, None).reset_after(20),
-    );
+    let one = ConnectionFaults::none()
+        .read(DirectionFaults::none().pieces(7).delay(Duration::from_millis(2)).stall(10, None).reset_after(20));
     let text = "in: pieces of at most 7 bytes, up to 2ms behind each piece, stalled for ever behind 10 bytes, reset behind 20 bytes; \
                 out: no faults";
     assert_eq!(one.to_string(), text);
     assert_eq!(ConnectionFaults::refused().to_string(), "refused");
     Faults::seeded(1).of_lookup(0).map_or(Ok(()), |_| None.context("the first lookup of seed 1 is a good one"))
+}
+
+#[test]
+fn no_seed_delays_thousands_of_small_pieces() {
+    // A wait takes a millisecond at least: 70 000 bytes one by one would take more than a minute.
+    for seed in 0..1000 {
+        for number in 0..3 {
+            let ConnectionFaults { read, write, .. } = Faults::seeded(seed).of_connection(number);
+            let soon = |one: DirectionFaults| one.delay.is_zero() || one.pieces.is_none_or(|most| most >= 1000);
+            assert!(soon(read) && soon(write), "{}", Faults::seeded(seed));
+        }
+    }
+}
+
+#[test]
+fn a_script_in_words_has_its_seed_and_what_happens_to_each_connection() {
+    let told = Faults::seeded(17).to_string();
+    assert!(told.starts_with("seed 17\n  connection 0: "), "{told}");
+    assert_eq!(told, Faults::seeded(17).to_string());
+    assert_ne!(told.lines().nth(1), Faults::seeded(18).to_string().lines().nth(1));
+    let refused = Faults::on_connections(|_| ConnectionFaults::refused()).to_string();
+    assert!(refused.starts_with("a script\n  connection 0: refused\n"), "{refused}");
 }
