@@ -96,7 +96,8 @@ impl Lane {
         self.moved += bytes as u64;
         let most = u64::try_from(self.faults.delay.as_micros()).unwrap_or(u64::MAX);
         if most > 0 {
-            self.wait(Some(Duration::from_micros(self.random.up_to(most))));
+            let time = Duration::from_micros(self.random.up_to(most));
+            self.wait(Some(time));
         }
         self.look_at_marks();
     }
