@@ -5,6 +5,7 @@
 //! wasmtime makes it fail.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource};
@@ -18,6 +19,7 @@ use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::denial::{Denial, Denials};
+use crate::learned::Learned;
 use crate::names::Names;
 use crate::policy::Policy;
 use crate::unix::{UnixCtx, poll_once};
@@ -28,14 +30,20 @@ pub struct Enforcement {
     policy: Arc<Policy>,
     denials: Denials,
     names: Names,
+    learned: Learned,
     most_sockets: Option<usize>,
 }
 
 impl Enforcement {
     /// Puts a policy in force.
     pub fn new(policy: Policy) -> Self {
-        let (denials, names) = (Denials::default(), Names::default());
-        Enforcement { policy: Arc::new(policy), denials, names, most_sockets: None }
+        Enforcement {
+            policy: Arc::new(policy),
+            denials: Denials::default(),
+            names: Names::default(),
+            learned: Learned::default(),
+            most_sockets: None,
+        }
     }
 
     /// Limits how many TCP sockets there are at once, listeners and connections together, and how many Unix sockets: not limited by
@@ -57,11 +65,11 @@ impl Enforcement {
 
     /// Tells wasmtime's sockets what is allowed.
     pub fn configure(&self, builder: &mut WasiCtxBuilder) {
-        let (policy, denials) = (Arc::clone(&self.policy), self.denials.clone());
+        let (policy, denials, learned) = (Arc::clone(&self.policy), self.denials.clone(), self.learned.clone());
         // Whether a name may be looked up is asked in front of it.
         builder.allow_tcp(policy.tcp()).allow_udp(policy.udp()).allow_ip_name_lookup(true);
         builder.socket_addr_check(move |address, purpose| {
-            let refusal = policy.refusal(address, purpose);
+            let refusal = policy.refusal_after(address, purpose, &learned);
             let allowed = refusal.is_none();
             refusal.into_iter().for_each(|denial| denials.record(denial));
             Box::pin(std::future::ready(allowed))
@@ -140,6 +148,20 @@ impl Sockets<'_> {
         poll_once(|cx| ready.as_mut().poll(cx))
     }
 
+    fn look_up(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
+        if !self.enforcement.names.knows(&name) {
+            return names::Host::resolve_addresses(&mut self.sockets, network, name);
+        }
+        // An address is a lookup that is done at once.
+        let lookup = names::Host::resolve_addresses(&mut self.sockets, network, "127.0.0.1".into())?;
+        self.enforcement.names.answer(&lookup, &name);
+        Ok(lookup)
+    }
+
     fn accept(&mut self, listener: Resource<TcpSocket>) -> Result<Result<Accepted, network::ErrorCode>> {
         if self.is_full() {
             // It stays in the queue; and where there is none, waiting for one makes sense.
@@ -150,6 +172,13 @@ impl Sockets<'_> {
             Ok(accepted) => Ok(Ok(accepted)),
             Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
         }
+    }
+}
+
+fn ip(address: &IpAddress) -> IpAddr {
+    match *address {
+        IpAddress::Ipv4((a, b, c, d)) => Ipv4Addr::new(a, b, c, d).into(),
+        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => Ipv6Addr::new(a, b, c, d, e, f, g, h).into(),
     }
 }
 
@@ -173,12 +202,9 @@ impl names::Host for Sockets<'_> {
         name: String,
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
         let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
-            if !self.enforcement.names.knows(&name) {
-                return self.sockets.resolve_addresses(network, name);
-            }
-            // An address is a lookup that is done at once.
-            let lookup = self.sockets.resolve_addresses(network, "127.0.0.1".into())?;
-            self.enforcement.names.answer(&lookup, &name);
+            let opened = self.enforcement.policy.opened_by(&name);
+            let lookup = self.look_up(network, name)?;
+            self.enforcement.learned.begin(lookup.rep(), opened);
             return Ok(lookup);
         };
         self.enforcement.denials.record(denial);
@@ -209,10 +235,15 @@ impl names::HostResolveAddressStream for Sockets<'_> {
         &mut self,
         stream: Resource<names::ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
-        match self.enforcement.names.next(&stream) {
-            Some(answer) => Ok(answer?.map(IpAddress::from)),
-            None => self.sockets.resolve_next_address(stream),
+        let lookup = stream.rep();
+        let address = match self.enforcement.names.next(&stream) {
+            Some(answer) => answer?.map(IpAddress::from),
+            None => self.sockets.resolve_next_address(stream)?,
+        };
+        if let Some(address) = &address {
+            self.enforcement.learned.answered(lookup, ip(address));
         }
+        Ok(address)
     }
 
     fn subscribe(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<Resource<DynPollable>> {
@@ -221,6 +252,7 @@ impl names::HostResolveAddressStream for Sockets<'_> {
 
     fn drop(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<()> {
         self.enforcement.names.forget(&stream);
+        self.enforcement.learned.forget(stream.rep());
         names::HostResolveAddressStream::drop(&mut self.sockets, stream)
     }
 }
