@@ -16,6 +16,7 @@ use crate::denial::Denial;
 use crate::engine::Ticking;
 use crate::guest::Guest;
 use crate::instrument::linker;
+use crate::missing::explain_missing;
 use crate::running::Ends;
 use crate::state::{Resources, Snapshot, State};
 
@@ -53,8 +54,9 @@ impl Guest {
         let (mut store, component, ends) = self.prepare().await?;
         let linker = linker().map_err(anyhow::Error::from)?;
         let provider = bindings::Provider::instantiate_async(&mut store, &component, linker).await;
-        let provider =
-            provider.map_err(anyhow::Error::from).context("it does not export wasi-streams:net/connections")?;
+        let provider = provider
+            .map_err(|error| anyhow::Error::from(explain_missing(&component, error)))
+            .context("it does not export wasi-streams:net/connections")?;
         Ok(Exported { store, provider, ends, _ticking: Ticking::start() })
     }
 }
