@@ -94,6 +94,7 @@
 //! | [`Guest`], [`Running`], [`Outcome`] | building, watching and ending one run |
 //! | [`peer`] | native peers that behave and misbehave by script |
 //! | [`exported`] | components that export the library's interface, called instead of run |
+//! | [`patiently`] | waiting no longer than is reasonable |
 //! | [`Snapshot`], [`Resources`] | the resources of the host that a guest has, counted |
 //!
 //! # What it cannot do
@@ -140,6 +141,7 @@ mod learned;
 mod limits;
 mod missing;
 mod names;
+mod patience;
 mod pattern;
 pub mod peer;
 mod policy;
@@ -154,6 +156,7 @@ pub use fds::open_fds;
 pub use guest::{Guest, Stdio};
 pub use limits::Limits;
 pub use missing::explain_missing;
+pub use patience::patiently;
 pub use pattern::PolicyError;
 pub use policy::{Policy, Verdict};
 pub use running::{Outcome, Running, Status};
