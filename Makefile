@@ -4,6 +4,8 @@ PYTHON ?= python3
 GUEST := wasi-streams
 COMPOSE := wasi-streams-compose
 HOST := wasi-streams-host
+# A program that embeds the host, built as the host is.
+EMBED := wasi-streams-embed
 # The examples have TLS and the fixtures have not, one apart: built by one cargo command, all would have it.
 EXAMPLES := wasi-streams-examples
 FIXTURES := wasi-streams-fixtures
@@ -40,13 +42,13 @@ setup: ## check the tools, install the compile target and what else is missing
 compose-setup: setup ## install the compilers of other languages to components, below target/tools
 	@PYTHON=$(PYTHON) tools/compose-setup.sh
 
-programs: ## build the examples to target/components/NAME.wasm, and target/release/wasi-streams-run
+programs: ## build the examples to target/components/NAME.wasm, and target/release/wasi-streams-run and embed
 	$(say) 'programs: the examples for wasm32-wasip2'
 	cargo build --locked -p $(EXAMPLES) $(COMPONENT)
 	cargo build --locked -p $(EXAMPLES) --features unix --bin unix-echo $(COMPONENT)
 	@tools/collect-components.sh $(EXAMPLES)
-	$(say) 'programs: the runner'
-	cargo build --locked --release -p $(HOST) --bin wasi-streams-run
+	$(say) 'programs: the runner, and the example of an embedder'
+	cargo build --locked --release -p $(HOST) -p $(EMBED) --bin wasi-streams-run --bin embed
 
 components: programs composed ## build everything that becomes a component, to target/components
 	$(say) 'components: fixtures for wasm32-wasip2'
@@ -136,7 +138,7 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	cargo clippy --locked -p $(GUEST) -p $(EXAMPLES) -p $(FIXTURES) --features $(FIXTURES)/unix,$(EXAMPLES)/unix $(COMPONENT) -- -D warnings
 	cargo clippy --locked -p $(EXPORT) -p $(DRIVER) $(CONSUMERS:%=-p %) $(COMPONENT) -- -D warnings
 	$(say) 'lint: clippy, host'
-	cargo clippy --locked --release -p $(HOST) --all-targets -- -D warnings
+	cargo clippy --locked --release -p $(HOST) -p $(EMBED) --all-targets -- -D warnings
 	$(say) 'lint: clippy, benchmarks'
 	cargo clippy --locked --release -p $(BENCH) --all-targets -- -D warnings
 	cargo clippy --locked -p $(GUESTS) --features $(GUESTS)/tls $(COMPONENT) -- -D warnings
@@ -149,11 +151,13 @@ lint: ## format, clippy, layers, dependency policy; warnings are errors
 	$(say) 'lint: dependencies'
 	@tools/deny.sh
 
-doc: ## build the documentation of the library for both targets; warnings are errors
+doc: ## build the documentation of the library for both targets, and of the host library; warnings are errors
 	$(say) 'doc: natively'
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) --features tls-ring,unix
 	$(say) 'doc: for wasm32-wasip2'
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p $(GUEST) $(WASM)
+	$(say) 'doc: of the host library'
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps -p $(HOST) --lib
 
 # Not part of `test`, nor is a check that fuzz/ compiles, which would build libFuzzer and everything below the library once more: fuzz/
 # is one call for each target, and what it calls is compiled, linted and run over the corpora by `lint` and `test-native`.

@@ -61,8 +61,8 @@ pub struct Copying<'a> {
 }
 
 impl<'a> Copying<'a> {
-    /// Sets whether the host may move the bytes without passing them through the guest, between two TCP connections:
-    /// faster by a quarter or so.
+    /// Sets whether the host may move the bytes without passing them through the guest, between two connections
+    /// without TLS, over TCP or Unix sockets: faster by a quarter or so. Elsewhere it changes nothing.
     ///
     /// Off by default, because one host (jco's shim of October 2026) traps on it; wasmtime does it well.
     pub fn splice(mut self, splice: bool) -> Self {

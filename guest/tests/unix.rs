@@ -469,3 +469,39 @@ fn clients_beyond_the_limit_of_sockets_wait_and_connections_beyond_it_are_refuse
         end(server).await;
     });
 }
+
+#[test]
+fn the_host_moves_bytes_between_connections_of_every_kind() {
+    for kinds in [[true, false], [false, true], [true, true]] {
+        simulate(async |net| {
+            let (mut from, back, source) = connected_by(&net, kinds[0]).await;
+            let (_answers, to, sink) = connected_by(&net, kinds[1]).await;
+            let to = Rc::new(to);
+            let data = pattern(2 << 20, 6);
+            sink.stall();
+            source.send(&data);
+            source.finish();
+            let copying = spawn({
+                let to = Rc::clone(&to);
+                async move { copy(&mut from, &to).splice(true).await }
+            });
+            sleep(secs(1)).await;
+            // The guest has none of it, so it is the host that moves it.
+            assert_eq!(to.transport().get_write_buffer_size(), 0, "{kinds:?}");
+            assert!(source.unsent() > data.len() / 4, "the stall holds the source back");
+            sink.resume();
+            assert_eq!(copying.await.unwrap().unwrap(), data.len() as u64);
+            to.close();
+            assert!(sink.recv_to_end().await == data, "{kinds:?}");
+            back.close();
+        });
+    }
+}
+
+/// A connection over Unix sockets or over TCP.
+async fn connected_by(net: &Network, unix: bool) -> (StreamReader, StreamWriter, Peer) {
+    if unix {
+        return connected(net).await;
+    }
+    common::connected(net).await
+}

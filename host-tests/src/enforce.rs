@@ -5,6 +5,7 @@
 //! wasmtime makes it fail. The [faults](crate::faults) of a test come in where connections begin.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource};
@@ -19,6 +20,7 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::denial::{Denial, Denials};
 use crate::faults::Faults;
+use crate::learned::Learned;
 use crate::names::Names;
 use crate::policy::Policy;
 use crate::unix::{UnixCtx, poll_once};
@@ -29,6 +31,7 @@ pub struct Enforcement {
     policy: Arc<Policy>,
     denials: Denials,
     names: Names,
+    learned: Learned,
     most_sockets: Option<usize>,
     faults: Faults,
 }
@@ -36,8 +39,14 @@ pub struct Enforcement {
 impl Enforcement {
     /// Puts a policy in force.
     pub fn new(policy: Policy) -> Self {
-        let (denials, names, faults) = (Denials::default(), Names::default(), Faults::default());
-        Enforcement { policy: Arc::new(policy), denials, names, most_sockets: None, faults }
+        Enforcement {
+            policy: Arc::new(policy),
+            denials: Denials::default(),
+            names: Names::default(),
+            learned: Learned::default(),
+            most_sockets: None,
+            faults: Faults::default(),
+        }
     }
 
     /// Limits how many TCP sockets there are at once, listeners and connections together, and how many Unix sockets: not limited by
@@ -65,11 +74,11 @@ impl Enforcement {
 
     /// Tells wasmtime's sockets what is allowed.
     pub fn configure(&self, builder: &mut WasiCtxBuilder) {
-        let (policy, denials) = (Arc::clone(&self.policy), self.denials.clone());
+        let (policy, denials, learned) = (Arc::clone(&self.policy), self.denials.clone(), self.learned.clone());
         // Whether a name may be looked up is asked in front of it.
         builder.allow_tcp(policy.tcp()).allow_udp(policy.udp()).allow_ip_name_lookup(true);
         builder.socket_addr_check(move |address, purpose| {
-            let refusal = policy.refusal(address, purpose);
+            let refusal = policy.refusal_after(address, purpose, &learned);
             let allowed = refusal.is_none();
             refusal.into_iter().for_each(|denial| denials.record(denial));
             Box::pin(std::future::ready(allowed))
@@ -155,6 +164,20 @@ impl Sockets<'_> {
         poll_once(|cx| ready.as_mut().poll(cx))
     }
 
+    fn look_up(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
+        if !self.enforcement.names.knows(&name) {
+            return names::Host::resolve_addresses(&mut self.sockets, network, name);
+        }
+        // An address is a lookup that is done at once.
+        let lookup = names::Host::resolve_addresses(&mut self.sockets, network, "127.0.0.1".into())?;
+        self.enforcement.names.answer(&lookup, &name);
+        Ok(lookup)
+    }
+
     fn accept(&mut self, listener: Resource<TcpSocket>) -> Result<Result<Accepted, network::ErrorCode>> {
         if self.is_full() {
             // It stays in the queue; and where there is none, waiting for one makes sense.
@@ -201,6 +224,13 @@ impl Sockets<'_> {
 }
 
 type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
+fn ip(address: &IpAddress) -> IpAddr {
+    match *address {
+        IpAddress::Ipv4((a, b, c, d)) => Ipv4Addr::new(a, b, c, d).into(),
+        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => Ipv6Addr::new(a, b, c, d, e, f, g, h).into(),
+    }
+}
+
 type Accepted = (Resource<TcpSocket>, Resource<DynInputStream>, Resource<DynOutputStream>);
 
 impl creation::Host for Sockets<'_> {
@@ -226,12 +256,9 @@ impl names::Host for Sockets<'_> {
                 self.enforcement.names.fail(&lookup, code);
                 return Ok(lookup);
             }
-            if !self.enforcement.names.knows(&name) {
-                return self.sockets.resolve_addresses(network, name);
-            }
-            // An address is a lookup that is done at once.
-            let lookup = self.sockets.resolve_addresses(network, "127.0.0.1".into())?;
-            self.enforcement.names.answer(&lookup, &name);
+            let opened = self.enforcement.policy.opened_by(&name);
+            let lookup = self.look_up(network, name)?;
+            self.enforcement.learned.begin(lookup.rep(), opened);
             return Ok(lookup);
         };
         self.enforcement.denials.record(denial);
@@ -262,10 +289,15 @@ impl names::HostResolveAddressStream for Sockets<'_> {
         &mut self,
         stream: Resource<names::ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
-        match self.enforcement.names.next(&stream) {
-            Some(answer) => Ok(answer?.map(IpAddress::from)),
-            None => self.sockets.resolve_next_address(stream),
+        let lookup = stream.rep();
+        let address = match self.enforcement.names.next(&stream) {
+            Some(answer) => answer?.map(IpAddress::from),
+            None => self.sockets.resolve_next_address(stream)?,
+        };
+        if let Some(address) = &address {
+            self.enforcement.learned.answered(lookup, ip(address));
         }
+        Ok(address)
     }
 
     fn subscribe(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<Resource<DynPollable>> {
@@ -274,6 +306,7 @@ impl names::HostResolveAddressStream for Sockets<'_> {
 
     fn drop(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<()> {
         self.enforcement.names.forget(&stream);
+        self.enforcement.learned.forget(stream.rep());
         names::HostResolveAddressStream::drop(&mut self.sockets, stream)
     }
 }

@@ -4,12 +4,13 @@
 //! moves on; a thread moves it on every 10 ms, but only while somebody holds a [`Ticking`]. That is enough for a
 //! deadline (dropping the future ends the guest) and needs no signal handling.
 
-use std::sync::{Condvar, Mutex, OnceLock};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use wasmtime::{Config, Engine, OptLevel};
 
-/// The engine that compiles and runs every component of this process.
+/// The engine that compiles and runs every component of this process; it stops guests by epochs, so every store needs an epoch deadline
+/// (`u64::MAX / 2` is none), and somebody to move the epoch on: [`Ticking`].
 ///
 /// # Panics
 ///
@@ -25,17 +26,26 @@ pub fn engine() -> &'static Engine {
     })
 }
 
-/// While one lives, running guests yield every 10 ms.
+/// While one lives, the epoch of [`engine`] moves on every 10 ms.
+///
+/// A store that yields then (`set_epoch_deadline(1)` and `epoch_deadline_async_yield_and_update(1)`) can be given up at any time by
+/// dropping its future, with tokio's `timeout` say: a wall-clock limit that holds in loops without end, too.
 #[derive(Debug)]
-pub(crate) struct Ticking(());
+#[must_use = "the epoch stands still when it is dropped"]
+pub struct Ticking(());
 
 impl Ticking {
-    pub(crate) fn start() -> Self {
+    /// Lets the epoch move on, by a thread that all of them share.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives no thread.
+    pub fn start() -> Self {
         static THREAD: OnceLock<()> = OnceLock::new();
         THREAD.get_or_init(|| {
             std::thread::Builder::new().name("epoch".into()).spawn(tick).expect("a thread starts");
         });
-        *HOLDERS.lock().expect("counting does not panic") += 1;
+        *holders() += 1;
         WANTED.notify_one();
         Ticking(())
     }
@@ -43,17 +53,20 @@ impl Ticking {
 
 impl Drop for Ticking {
     fn drop(&mut self) {
-        *HOLDERS.lock().expect("counting does not panic") -= 1;
+        *holders() -= 1;
     }
 }
 
 fn tick() {
     loop {
-        let holders = HOLDERS.lock().expect("counting does not panic");
-        drop(WANTED.wait_while(holders, |holders| *holders == 0).expect("counting does not panic"));
+        drop(WANTED.wait_while(holders(), |holders| *holders == 0).unwrap_or_else(PoisonError::into_inner));
         std::thread::sleep(TICK);
         engine().increment_epoch();
     }
+}
+
+fn holders() -> MutexGuard<'static, usize> {
+    HOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static HOLDERS: Mutex<usize> = Mutex::new(0);

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::time::timeout;
 use wasmtime::component::{Resource, ResourceAny, ResourceTable};
 use wasmtime::{AsContextMut, Store};
 use wasmtime_wasi::p2::{DynPollable, Pollable};
@@ -16,6 +15,8 @@ use crate::denial::Denial;
 use crate::engine::Ticking;
 use crate::guest::Guest;
 use crate::instrument::linker;
+use crate::missing::explain_missing;
+use crate::patience::patiently;
 use crate::running::Ends;
 use crate::state::{Resources, Snapshot, State};
 
@@ -53,8 +54,9 @@ impl Guest {
         let (mut store, component, ends) = self.prepare().await?;
         let linker = linker().map_err(anyhow::Error::from)?;
         let provider = bindings::Provider::instantiate_async(&mut store, &component, linker).await;
-        let provider =
-            provider.map_err(anyhow::Error::from).context("it does not export wasi-streams:net/connections")?;
+        let provider = provider
+            .map_err(|error| anyhow::Error::from(explain_missing(&component, error)))
+            .context("it does not export wasi-streams:net/connections")?;
         Ok(Exported { store, provider, ends, _ticking: Ticking::start() })
     }
 }
@@ -100,7 +102,7 @@ impl Exported {
     ///
     /// A trap.
     pub async fn drop_resource(&mut self, resource: ResourceAny) -> Result<()> {
-        let dropped = timeout(PATIENCE, resource.resource_drop_async(self.store.as_context_mut()));
+        let dropped = patiently(PATIENCE, resource.resource_drop_async(self.store.as_context_mut()));
         Ok(dropped.await.context("the component does not return")??)
     }
 
@@ -111,7 +113,7 @@ impl Exported {
     /// If none is within 30 seconds, or the list is empty.
     pub async fn poll<'a>(&mut self, pollables: impl IntoIterator<Item = &'a Held>) -> Result<Vec<usize>> {
         let borrowed = pollables.into_iter().map(|pollable| Resource::new_borrow(pollable.rep())).collect();
-        let ready = timeout(PATIENCE, self.table().poll(borrowed)).await.context("nothing becomes ready")??;
+        let ready = patiently(PATIENCE, self.table().poll(borrowed)).await.context("nothing becomes ready")??;
         Ok(ready.into_iter().map(|index| index as usize).collect())
     }
 

@@ -23,6 +23,7 @@ use crate::engine::engine;
 use crate::faults::Faults;
 use crate::instrument::linker;
 use crate::limits::Limits;
+use crate::missing::explain_missing;
 use crate::names::Names;
 use crate::policy::Policy;
 use crate::running::{Ends, Outcome, Running};
@@ -191,10 +192,11 @@ impl Guest {
     pub async fn start(self) -> Result<Running> {
         let (name, deadline) = (self.name.clone(), self.limits.deadline);
         let (mut store, component, ends) = self.prepare().await?;
-        let command = Command::instantiate_async(&mut store, &component, linker().map_err(anyhow::Error::from)?)
+        let linker = linker().map_err(anyhow::Error::from)?;
+        let command = Command::instantiate_async(&mut store, &component, linker)
             .await
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("{name}: wants something that this host does not have"))?;
+            .map_err(|error| anyhow::Error::from(explain_missing(&component, error)))
+            .with_context(|| format!("{name}: cannot be started"))?;
         Ok(Running::spawn(name, store, command, deadline, ends))
     }
 

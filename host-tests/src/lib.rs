@@ -1,4 +1,114 @@
-//! Runs WASI 0.2 components on an embedded wasmtime, for tests and for the runner `wasi-streams-run`.
+//! For programs that run WASI 0.2 components by wasmtime: a network policy, Unix sockets and limits. And a harness that tests components
+//! with them; the runner `wasi-streams-run` is made of it.
+//!
+//! # Quick start for embedders
+//!
+//! The store and the linker are yours. This library stands in front of wasmtime's sockets, and adds Unix sockets, which WASI 0.2 does not
+//! have:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
+//! use wasi_streams_host::unix::{self, UnixCtx, UnixCtxView, UnixPerms, UnixView};
+//! use wasi_streams_host::{Policy, Ticking, engine, explain_missing, load};
+//! use wasmtime::component::{Linker, ResourceTable};
+//! use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
+//! use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2};
+//!
+//! struct State {
+//!     wasi: WasiCtx,
+//!     table: ResourceTable,
+//!     unix: UnixCtx,
+//!     enforcement: Enforcement,
+//!     limits: StoreLimits,
+//! }
+//!
+//! impl WasiView for State {
+//!     fn ctx(&mut self) -> WasiCtxView<'_> {
+//!         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+//!     }
+//! }
+//!
+//! impl UnixView for State {
+//!     fn unix(&mut self) -> UnixCtxView<'_> {
+//!         UnixCtxView { ctx: &self.unix, table: &mut self.table }
+//!     }
+//! }
+//!
+//! impl PolicyView for State {
+//!     fn policy(&mut self) -> (&mut Enforcement, WasiCtxView<'_>) {
+//!         (&mut self.enforcement, WasiCtxView { ctx: &mut self.wasi, table: &mut self.table })
+//!     }
+//! }
+//!
+//! # async fn run() -> anyhow::Result<()> {
+//! let mut linker = Linker::<State>::new(engine());
+//! p2::add_to_linker_async(&mut linker)?;
+//! enforce::add_to_linker(&mut linker)?;
+//! unix::add_to_linker(&mut linker)?;
+//!
+//! // Nothing is allowed but what is said here.
+//! let policy = Policy::loopback().allow("*.example.org:443")?.allow_unix("/run", "/srv/sockets", UnixPerms::CONNECT);
+//! let enforcement = Enforcement::new(policy).max_sockets(100);
+//! let denials = enforcement.denials().clone();
+//! let mut wasi = WasiCtx::builder();
+//! enforcement.configure(wasi.inherit_stdio());
+//! let mut table = ResourceTable::new();
+//! table.set_max_capacity(1000);
+//! let limits = StoreLimitsBuilder::new().memory_size(64 << 20).build();
+//! let state = State { wasi: wasi.build(), table, unix: enforcement.unix()?, enforcement, limits };
+//! let mut store = Store::new(engine(), state);
+//! store.limiter(|state| &mut state.limits);
+//! store.set_epoch_deadline(1);
+//! store.epoch_deadline_async_yield_and_update(1);
+//!
+//! let component = load("app.wasm".as_ref(), || {})?.component;
+//! let command = p2::bindings::Command::instantiate_async(&mut store, &component, &linker).await;
+//! let command = command.map_err(|error| explain_missing(&component, error))?;
+//! let _ticking = Ticking::start();
+//! let run = command.wasi_cli_run().call_run(&mut store);
+//! let ended = tokio::time::timeout(Duration::from_secs(10), run).await;
+//! println!("{ended:?}, and it was refused {:?}", denials.list());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/embed` is this as a program. Where the component has to be watched as well, or there is nothing else in the store, a [`Guest`]
+//! is shorter: `Guest::new("app.wasm").policy(policy).limits(limits).run().await`.
+//!
+//! # The parts
+//!
+//! | for embedders | what it is |
+//! |---|---|
+//! | [`Policy`], [`Verdict`], [`PolicyError`] | what network a component may use, Unix sockets included; nothing by default |
+//! | [`enforce`] | a policy in force in your linker |
+//! | [`Denial`], [`Denials`] | what a component was refused |
+//! | [`unix`] | Unix sockets alone, without a policy |
+//! | [`Limits`] | memory, sockets, resources and time of a [`Guest`] |
+//! | [`engine`](fn@engine), [`Ticking`] | the engine, and the clock by which loops without end give way |
+//! | [`load`], [`LoadError`], [`explain_missing`] | from a file to a component, compiled once per machine, and clear words when that fails |
+//!
+//! | for tests | what it is |
+//! |---|---|
+//! | [`Guest`], [`Running`], [`Outcome`] | building, watching and ending one run |
+//! | [`peer`] | native peers that behave and misbehave by script |
+//! | [`faults`] | a network that misbehaves by script: pieces, delays, stalls, resets, refusals, lookups that fail |
+//! | [`exported`] | components that export the library's interface, called instead of run |
+//! | [`patiently`] | waiting no longer than is reasonable |
+//! | [`Snapshot`], [`Resources`] | the resources of the host that a guest has, counted |
+//!
+//! # What it cannot do
+//!
+//! - `wasi:http` and modules of WASI 0.1 are left out; add the former to the linker yourself.
+//! - UDP is all or nothing ([`Policy::everything`]). Which peers a listener accepts is not said by a rule; a [hook](Policy::hook) can.
+//! - A rule with a name is about the addresses that this machine finds when the rule is made, one with a pattern about those that the
+//!   component is told. What stands behind an address is nobody's to see: TLS with names verified is the component's.
+//! - Instructions are not counted, see [`Limits`]. Processor time is not limited, only time.
+//! - Unix sockets need Linux 5.6 or newer with `/proc`; elsewhere each operation fails with `not-supported`. All the rest runs wherever
+//!   wasmtime does.
+//!
+//! # The harness
 //!
 //! A test builds a [`Guest`], starts it, plays its peers with [`peer`], and looks at the [`Outcome`]:
 //!
@@ -15,23 +125,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! | module | what it knows |
-//! |---|---|
-//! | `engine` | the process's one compiler and its clock for tight loops |
-//! | `component`, `cache` | from a file to machine code, compiled once per machine |
-//! | [`enforce`] | a policy in force, for every host that embeds wasmtime |
-//! | `policy`, `pattern`, `denial`, `limits` | what network a guest may use, and what it was refused |
-//! | `state`, `instrument` | what a store holds, and the counting in front of `wasi:io` |
-//! | `names` | names that only one guest can look up |
-//! | `guest`, `running` | building, watching and ending one run |
-//! | `capture` | output that can be read while it is written |
-//! | [`unix`] | Unix sockets, for every host that embeds wasmtime |
-//! | [`faults`] | a network that misbehaves by script, for tests |
-//! | [`exported`] | components that export the library's interface, called instead of run |
-//! | [`peer`] | native peers that behave and misbehave by script |
-//!
-//! Left out on purpose: `wasi:http`, WASI 0.1 modules, and anything that changes the component under test.
 
 #![deny(unsafe_code)]
 
@@ -46,8 +139,11 @@ pub mod faults;
 mod fds;
 mod guest;
 mod instrument;
+mod learned;
 mod limits;
+mod missing;
 mod names;
+mod patience;
 mod pattern;
 pub mod peer;
 mod policy;
@@ -57,10 +153,12 @@ pub mod unix;
 
 pub use component::{LoadError, Loaded, components_dir, load};
 pub use denial::{Denial, Denials};
-pub use engine::engine;
+pub use engine::{Ticking, engine};
 pub use fds::open_fds;
 pub use guest::{Guest, Stdio};
 pub use limits::Limits;
+pub use missing::explain_missing;
+pub use patience::patiently;
 pub use pattern::PolicyError;
 pub use policy::{Policy, Verdict};
 pub use running::{Outcome, Running, Status};

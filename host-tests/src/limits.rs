@@ -3,10 +3,24 @@
 use std::time::Duration;
 
 /// How much of the host a guest may have; no limits unless set.
+///
+/// Whatever the limit, the host goes on: it is the guest that fails, in the way that each field says.
+///
+/// There is no limit of instructions (wasmtime's fuel): code that counts them is slower, and would have to be compiled by another engine
+/// than that of everybody else. The deadline holds in loops without end by epochs, which wasmtime checks for less.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasi_streams_host::{Guest, Limits};
+///
+/// let limits = Limits::default().memory_bytes(64 << 20).sockets(100).resources(1000).deadline(Duration::from_secs(10));
+/// let guest = Guest::new("app.wasm").limits(limits);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The size of its linear memories together, in bytes. Growing beyond fails in the guest, which most programs do not survive.
+    /// The size of its linear memories together, in bytes. Growing beyond fails in the guest, which most programs do not survive: they
+    /// trap. One that begins with more is not started.
     pub memory_bytes: Option<usize>,
     /// TCP sockets at once, and as many Unix sockets: listeners and connections. Beyond that connecting fails with "too many open files",
     /// and connections wait to be accepted.

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
 
 /// Why an option of a [`Policy`](crate::Policy) means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyError {
-    /// Not `HOST` or `HOST:PORT`; holds the text and what is wrong with it.
+    /// Not `HOST`, `HOST:PORT` or `HOST:PORT-PORT`; holds the text and what is wrong with it.
     Host(String, &'static str),
-    /// Not `IP:PORT`; holds the text.
+    /// Not `IP:PORT` or `IP:PORT-PORT`; holds the text.
     Listen(String),
     /// The name has no address, says the system; holds the name and the system's words.
     Unresolvable(String, String),
@@ -19,12 +20,13 @@ impl fmt::Display for PolicyError {
         match self {
             PolicyError::Host(text, fault) => write!(
                 f,
-                "cannot allow {text:?}: {fault}: give HOST or HOST:PORT, as in 10.1.2.3:80, [::1]:80, 10.0.0.0/8 \
-                 or example.org:443"
+                "cannot allow {text:?}: {fault}: give HOST or HOST:PORT, as in 10.1.2.3:80, [::1]:8000-8999, \
+                 10.0.0.0/8, example.org:443 or *.example.org"
             ),
             PolicyError::Listen(text) => write!(
                 f,
-                "cannot allow listening on {text:?}: give IP:PORT, as in 0.0.0.0:8080 or [::1]:0 (port 0: any port)"
+                "cannot allow listening on {text:?}: give IP:PORT, as in 0.0.0.0:8080, 127.0.0.1:8000-8999 or [::1]:0 \
+                 (port 0: any port)"
             ),
             PolicyError::Unresolvable(name, error) => {
                 write!(f, "cannot allow {name:?}: this machine finds no address for it: {error}")
@@ -35,67 +37,138 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
+/// Ports from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ports {
+    first: u16,
+    last: u16,
+}
+
+impl Ports {
+    const ALL: Self = Ports { first: 0, last: u16::MAX };
+
+    /// Parses `80` or `8000-8999`.
+    fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let ports = Ports { first: digits(first)?, last: digits(last)? };
+        (ports.first > 0 && ports.first <= ports.last).then_some(ports)
+    }
+
+    pub(crate) fn contain(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+/// Digits alone: the parser of integers takes a sign, too.
+fn digits<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
 /// Peers that may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerRule {
     networks: Vec<Network>,
-    /// None: every port.
-    port: Option<u16>,
+    ports: Ports,
     /// The name that was given, which may then be looked up too.
-    name: Option<String>,
+    name: Option<Name>,
+}
+
+/// Names that may be looked up, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    /// This one.
+    Exactly(String),
+    /// All that end so and are longer; begins with a dot.
+    Below(String),
+}
+
+impl Name {
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Name::Exactly(own) => own.eq_ignore_ascii_case(name),
+            // In bytes: what a guest asks for need not be cut between characters there.
+            Name::Below(suffix) => {
+                let (name, suffix) = (name.as_bytes(), suffix.as_bytes());
+                let begin = name.len().saturating_sub(suffix.len());
+                begin > 0 && name.get(begin..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+            }
+        }
+    }
 }
 
 impl PeerRule {
-    /// Parses `HOST[:PORT]`; asks the system for the addresses of a name.
+    /// Parses `HOST[:PORT[-PORT]]`; asks the system for the addresses of a name.
     pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
         let fault = |fault| PolicyError::Host(text.into(), fault);
-        let (host, port) = split_port(text).map_err(fault)?;
-        let port = match port {
-            None => None,
-            Some(port) => match port.parse() {
-                Ok(0) | Err(_) => return Err(fault("the port is not a number from 1 to 65535")),
-                Ok(port) => Some(port),
-            },
+        let (host, ports) = split_port(text).map_err(fault)?;
+        let ports = match ports {
+            None => Ports::ALL,
+            Some(ports) => Ports::parse(ports).ok_or_else(|| fault(NO_PORT))?,
         };
         if let Some(network) = Network::parse(host).map_err(fault)? {
-            return Ok(PeerRule { networks: vec![network], port, name: None });
+            return Ok(PeerRule { networks: vec![network], ports, name: None });
         }
-        let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if host.is_empty() || !host.chars().all(plausible) {
-            return Err(fault("this is neither an address nor a name"));
+        if let Some(suffix) = host.strip_prefix('*') {
+            let plausible = suffix.strip_prefix('.').is_some_and(|rest| is_name(rest) && !rest.starts_with('.'));
+            let name = plausible.then(|| Name::Below(suffix.to_ascii_lowercase())).ok_or_else(|| fault(NO_PATTERN))?;
+            return Ok(PeerRule { networks: Vec::new(), ports, name: Some(name) });
         }
-        let addresses = (host, port.unwrap_or(0))
-            .to_socket_addrs()
-            .map_err(|error| PolicyError::Unresolvable(host.into(), error.to_string()))?;
+        if !is_name(host) {
+            return Err(fault(if host.contains('*') { NO_PATTERN } else { "this is neither an address nor a name" }));
+        }
+        let addresses =
+            (host, 0).to_socket_addrs().map_err(|error| PolicyError::Unresolvable(host.into(), error.to_string()))?;
         let networks = addresses.map(|address| Network::single(address.ip())).collect();
-        Ok(PeerRule { networks, port, name: Some(host.to_ascii_lowercase()) })
+        Ok(PeerRule { networks, ports, name: Some(Name::Exactly(host.to_ascii_lowercase())) })
     }
 
     pub(crate) fn matches(&self, peer: SocketAddr) -> bool {
-        self.port.is_none_or(|port| port == peer.port())
-            && self.networks.iter().any(|network| network.contains(peer.ip()))
+        self.ports.contain(peer.port()) && self.networks.iter().any(|network| network.contains(peer.ip()))
     }
 
     pub(crate) fn names(&self, name: &str) -> bool {
-        self.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+        self.name.as_ref().is_some_and(|own| own.matches(name))
+    }
+
+    /// The ports at which the addresses of this name may be connected to, when a pattern names it: they are not known before.
+    pub(crate) fn opens(&self, name: &str) -> Option<Ports> {
+        matches!(self.name, Some(Name::Below(_))).then_some(self.ports).filter(|_| self.names(name))
     }
 }
 
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'))
+}
+
+const NO_PORT: &str = "the port is not a number from 1 to 65535, or two with a dash between";
+const NO_PATTERN: &str = "a * stands only at the beginning of a name, before a dot";
+
 /// Addresses that may be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ListenRule(SocketAddr);
+pub(crate) struct ListenRule {
+    ip: IpAddr,
+    ports: Ports,
+}
 
 impl ListenRule {
+    /// Parses `IP:PORT[-PORT]`; port 0 is every port.
     pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
-        let address = text.parse().map_err(|_| PolicyError::Listen(text.into()))?;
-        Ok(ListenRule(address))
+        let wrong = || PolicyError::Listen(text.into());
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            let port = address.port();
+            let ports = if port == 0 { Ports::ALL } else { Ports { first: port, last: port } };
+            return Ok(ListenRule { ip: address.ip(), ports });
+        }
+        let (host, ports) = split_port(text).map_err(|_| wrong())?;
+        let ports = ports.and_then(Ports::parse).ok_or_else(wrong)?;
+        Ok(ListenRule { ip: host.parse().map_err(|_| wrong())?, ports })
     }
 
-    /// Whether a socket may be bound to `local`; all interfaces include each, and port 0 includes every port.
+    /// Whether a socket may be bound to `local`; all interfaces include each.
     pub(crate) fn matches(self, local: SocketAddr) -> bool {
-        let ListenRule(allowed) = self;
-        let ip = allowed.ip() == local.ip() || allowed.ip().is_unspecified() && allowed.is_ipv4() == local.is_ipv4();
-        ip && (allowed.port() == 0 || allowed.port() == local.port())
+        let ListenRule { ip, ports } = self;
+        let included = ip == local.ip() || ip.is_unspecified() && ip.is_ipv4() == local.is_ipv4();
+        included && ports.contain(local.port())
     }
 }
 
@@ -117,8 +190,8 @@ impl Network {
             return Ok(text.parse().ok().map(Network::single));
         };
         let address: IpAddr = address.parse().map_err(|_| "what stands before the slash is not an address")?;
-        match prefix.parse() {
-            Ok(prefix) if prefix <= width(address) => Ok(Some(Network { address, prefix })),
+        match digits(prefix) {
+            Some(prefix) if prefix <= width(address) => Ok(Some(Network { address, prefix })),
             _ => Err("what stands after the slash is not a number of bits"),
         }
     }

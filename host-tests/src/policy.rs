@@ -1,7 +1,6 @@
 //! What network a guest may use.
 //!
-//! Closed unless opened. wasmtime asks about every
-//! address in [several steps](SocketAddrUse): an outgoing connection is first a bind to no particular address, a
+//! Closed unless opened. wasmtime asks about every address in [several steps](SocketAddrUse): an outgoing connection is first a bind to no particular address, a
 //! listener is a bind and then a listen, and every accepted peer is asked about again. A rule here covers all steps
 //! of what it allows. Name lookup is separate, in WASI as here: opening the whole network does not open it.
 
@@ -14,7 +13,8 @@ use std::sync::Arc;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 use crate::denial::Denial;
-use crate::pattern::{ListenRule, PeerRule, PolicyError};
+use crate::learned::Learned;
+use crate::pattern::{ListenRule, PeerRule, PolicyError, Ports};
 use crate::unix::{UnixCtx, UnixCtxBuilder, UnixPerms};
 
 /// The network that a guest may use: nothing, unless it is said.
@@ -105,24 +105,29 @@ impl Policy {
         Policy { reach: Reach::Everything, ..Policy::loopback() }
     }
 
-    /// Allows connecting to `HOST` or `HOST:PORT`: an address, a network (`10.0.0.0/8`) or a name.
+    /// Allows connecting to `HOST`, `HOST:PORT` or `HOST:PORT-PORT`: an address, a network (`10.0.0.0/8`), a name, or with
+    /// `*.example.org` all names that end so, at any depth, but not `example.org` itself. Without a port it is every port.
     ///
-    /// A name stands for the addresses that this machine finds for it now, and the guest may look up this name.
+    /// A name stands for the addresses that this machine finds for it now, and the guest may look up this name. A pattern stands for the
+    /// addresses that the guest is told when it looks up such a name, but for those of loopback and of the link: whoever runs the
+    /// domain decides which, private networks included, so name only domains that you trust. This works where the policy is
+    /// [in force](crate::enforce), and not in [`refusal`](Policy::refusal) alone, which knows of no lookups.
     ///
     /// # Errors
     ///
-    /// A text that is none of this, or a name without addresses.
+    /// A text that is none of this, or a name without addresses; the error names it.
     pub fn allow(mut self, host: &str) -> Result<Self, PolicyError> {
         self.peers.push(PeerRule::parse(host)?);
         self.open_rules();
         Ok(self)
     }
 
-    /// Allows listening on `IP:PORT`, for whoever connects; port 0 is any port, `0.0.0.0` and `[::]` any interface.
+    /// Allows listening on `IP:PORT` or `IP:PORT-PORT`, for whoever connects; port 0 is any port, `0.0.0.0` and `[::]` any
+    /// interface.
     ///
     /// # Errors
     ///
-    /// A text that is not `IP:PORT`.
+    /// A text that is not that; the error names it.
     pub fn allow_listen(mut self, address: &str) -> Result<Self, PolicyError> {
         self.listeners.push(ListenRule::parse(address)?);
         self.open_rules();
@@ -188,6 +193,16 @@ impl Policy {
 
     /// What forbids this use of this address; none if it is allowed.
     pub fn refusal(&self, address: SocketAddr, purpose: SocketAddrUse) -> Option<Denial> {
+        self.refusal_after(address, purpose, &Learned::default())
+    }
+
+    /// The same, of a guest that has looked up names.
+    pub(crate) fn refusal_after(
+        &self,
+        address: SocketAddr,
+        purpose: SocketAddrUse,
+        learned: &Learned,
+    ) -> Option<Denial> {
         // The first step of connecting is no use of an address yet.
         if matches!(purpose, SocketAddrUse::TcpBind) && is_nowhere(address) && self.tcp() {
             return None;
@@ -200,13 +215,19 @@ impl Policy {
             SocketAddrUse::TcpAccept => Denial::Accept(address),
             SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Denial::Udp(address),
         };
-        self.judge(denial, self.allows(address, purpose))
+        let told = matches!(purpose, SocketAddrUse::TcpConnect) && self.tcp() && learned.allows(address);
+        self.judge(denial, told || self.allows(address, purpose))
     }
 
     /// What forbids looking up this name; none if it is allowed.
     pub fn lookup_refusal(&self, name: &str) -> Option<Denial> {
         let allowed = self.dns || self.peers.iter().any(|rule| rule.names(name));
         self.judge(Denial::Lookup(name.into()), allowed)
+    }
+
+    /// The ports that looking up this name opens, at the addresses that the guest is told.
+    pub(crate) fn opened_by(&self, name: &str) -> Vec<Ports> {
+        self.peers.iter().filter_map(|rule| rule.opens(name)).collect()
     }
 
     pub(crate) fn tcp(&self) -> bool {

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::proto::buffer::ReceiveBuffer;
 use crate::proto::queue::SendQueue;
 use crate::rt::{self, linger};
-use crate::sys::{Link, TcpLink};
+use crate::sys::{Link, Streams, TcpLink};
 
 pub(crate) use splice::{Spliced, Splicing};
 
@@ -262,6 +262,11 @@ impl State {
     fn tcp(&mut self) -> Option<&mut TcpLink> {
         let link: &mut dyn std::any::Any = self.link.as_deref_mut()?;
         link.downcast_mut()
+    }
+
+    /// The streams of the host, if the link is nothing else.
+    fn streams(&mut self) -> Option<&mut Streams> {
+        self.link.as_mut()?.streams()
     }
 
     fn wake_pump(&self, after: &mut After) {

@@ -29,7 +29,7 @@ impl Splicing {
         if Rc::ptr_eq(source, target) {
             return None;
         }
-        if target.state.borrow_mut().tcp().is_none() || source.state.borrow_mut().tcp().is_none() {
+        if target.state.borrow_mut().streams().is_none() || source.state.borrow_mut().streams().is_none() {
             return None;
         }
         source.state.borrow_mut().borrowed = true;
@@ -64,7 +64,7 @@ impl Splicing {
         if source.receive.saw_eof() || !matches!(source.phase, Phase::Open) {
             return Poll::Ready(Ok(Spliced::End));
         }
-        let (Some(from), Some(to)) = (source.tcp(), target.tcp()) else { return Poll::Ready(Ok(Spliced::End)) };
+        let (Some(from), Some(to)) = (source.streams(), target.streams()) else { return Poll::Ready(Ok(Spliced::End)) };
         let (failed, error) = match ready!(to.poll_splice(from, cx)) {
             Ok(0) => {
                 source.receive.feed_eof();

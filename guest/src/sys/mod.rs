@@ -39,7 +39,7 @@ pub(crate) use p2::reactor::{Loan, after, at, lend, reclaim};
 pub(crate) use p2::reactor::{Park, bytes_sent, forget_busy, now_nanos, park};
 pub(crate) use p2::resolver::resolve;
 pub(crate) use p2::stdio;
-pub(crate) use p2::tcp::{SpliceFailure, TcpLink};
+pub(crate) use p2::tcp::{SpliceFailure, Streams, TcpLink};
 #[cfg(feature = "unix")]
 pub(crate) use p2::unix::{UnixLink, UnixListener, connect_unix};
 
@@ -82,5 +82,10 @@ pub(crate) trait Link: Any {
     /// Whether data that arrives around the drop can destroy what was handed over before.
     fn resets_on_drop(&self) -> bool {
         false
+    }
+
+    /// The streams of the host, if this is a connection of the host's and nothing else: what can be spliced.
+    fn streams(&mut self) -> Option<&mut Streams> {
+        None
     }
 }

@@ -17,6 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::patience::patiently;
+
 pub use black_hole::BlackHole;
 pub use listener::Listener;
 pub use program::{Program, ProgramStatus};
@@ -220,7 +222,7 @@ pub fn refusing_address() -> Result<(SocketAddr, impl Sized + use<>)> {
 }
 
 async fn within<T>(what: &str, future: impl Future<Output = std::io::Result<T>>) -> Result<T> {
-    let result = timeout(DEADLINE, future).await;
+    let result = patiently(DEADLINE, future).await;
     result.with_context(|| format!("waited {DEADLINE:?} for {what}"))?.with_context(|| format!("waiting for {what}"))
 }
 

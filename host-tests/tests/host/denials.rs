@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::Result;
 use wasi_streams_host::{Denial, Guest, Policy, block_on, components_dir};
@@ -43,6 +44,34 @@ fn without_name_lookup_names_are_denied_and_addresses_work() -> Result<()> {
         assert_eq!(told[1], "resolve error Denied");
         assert!(outcome.stdout.contains("heard b\"hello\\n\"\n"), "{outcome}");
         assert_eq!(outcome.denials, [Denial::Lookup("example.org".into())]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_name_below_an_allowed_one_opens_the_addresses_that_the_guest_is_told_and_no_near_ones() -> Result<()> {
+    block_on(async {
+        let echo = Echo::on(V4, 0).await?;
+        let port = echo.addr().port();
+        let far: std::net::IpAddr = "192.0.2.1".parse()?;
+        let tries = |name: &str, port: u16| {
+            let guest = Guest::named("echo-client").args(["--host", name, "--port", &port.to_string()]);
+            let guest = guest.host("a.example.test", [far]).host("near.example.test", [V4]).host("b.other.test", [far]);
+            guest.deadline(Duration::from_secs(2))
+        };
+        let policy = Policy::none().allow("*.example.test:443")?;
+        let denied = async |name: &str, port| -> Result<Vec<Denial>> {
+            Ok(tries(name, port).policy(policy.clone()).run().await?.denials)
+        };
+        // Nobody is there, and nobody forbids it.
+        assert_eq!(denied("a.example.test", 443).await?, [] as [Denial; 0]);
+        assert_eq!(denied("a.example.test", 444).await?, [Denial::Connect("192.0.2.1:444".parse()?)]);
+        assert_eq!(denied("192.0.2.1", 443).await?, [Denial::Connect("192.0.2.1:443".parse()?)]);
+        assert_eq!(denied("b.other.test", 443).await?, [Denial::Lookup("b.other.test".into())]);
+        // Whoever runs the domain does not open this machine.
+        let policy = Policy::none().allow("*.example.test")?;
+        let outcome = tries("near.example.test", port).policy(policy).run().await?;
+        assert_eq!(outcome.denials, [Denial::Connect(echo.addr())], "{outcome}");
         Ok(())
     })
 }

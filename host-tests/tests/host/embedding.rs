@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::net::UnixListener;
 use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
 use wasi_streams_host::unix::{self, UnixCtx, UnixCtxView, UnixPerms, UnixView};
 use wasi_streams_host::{
-    Denial, Guest, Limits, Policy, Status, Verdict, block_on, components_dir, engine, load, peer::Peer,
+    Denial, Guest, Limits, Policy, Status, Verdict, block_on, components_dir, engine, explain_missing, load, peer::Peer,
 };
 use wasmtime::Store;
 use wasmtime::component::{Linker, ResourceTable};
@@ -86,6 +86,40 @@ fn an_embedder_s_own_store_runs_components_under_a_policy() -> Result<()> {
         let nobody = policy().hook(|denial| if let Denial::Unix(_) = denial { Verdict::Deny } else { Verdict::Rules });
         let (told, _) = embed("unix", &tries[..3], nobody).await?;
         assert!(told.starts_with("PermissionDenied "), "{told}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_host_without_unix_sockets_names_the_feature_and_what_to_do() -> Result<()> {
+    block_on(async {
+        let component = load(&components_dir().join("unix-echo.wasm"), || {})?.component;
+        let mut linker = Linker::<State>::new(engine());
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        let Err(error) = linker.instantiate_pre(&component) else { bail!("there are no Unix sockets in this linker") };
+        // What a host says that is not ours: README.md quotes it.
+        let stock = format!("{error:#}");
+        assert!(stock.starts_with("component imports instance `wasi-streams:unix/sockets@0.1.0`, but "), "{stock}");
+        let explained = explain_missing(&component, error).to_string();
+        assert_eq!(
+            explained,
+            "the component needs Unix sockets (wasi-streams:unix/sockets@0.1.0), and this host does not have them: add \
+             wasi_streams_host::unix::add_to_linker to its linker, or run the component with wasi-streams-run"
+        );
+        // What has nothing to do with imports stays as it is.
+        let other = explain_missing(&component, wasmtime::Error::msg("out of memory"));
+        assert_eq!(format!("{other:#}"), "out of memory");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_only_a_composition_has_is_named_with_the_way_to_it() -> Result<()> {
+    block_on(async {
+        let guest = Guest::named("wasi-streams-driver").run().await;
+        let error = format!("{:#}", guest.expect_err("it is a part of a program"));
+        assert!(error.starts_with("wasi-streams-driver.wasm: cannot be started: the component needs "), "{error}");
+        assert!(error.contains("(wasi-streams:net/") && error.contains("wac plug"), "{error}");
         Ok(())
     })
 }

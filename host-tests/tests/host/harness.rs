@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use wasi_streams_host::peer::{Listener, Peer};
-use wasi_streams_host::{Denial, Guest, Policy, Status, block_on, open_fds};
+use wasi_streams_host::{Denial, Guest, Policy, Status, block_on, open_fds, patiently};
 
 #[test]
 fn a_guest_gets_its_arguments_after_its_name() -> Result<()> {
@@ -121,6 +121,24 @@ fn memory_is_counted_to_its_peak() -> Result<()> {
         assert!((19_000_000..22_000_000).contains(&difference), "{difference}");
         Ok(())
     })
+}
+
+#[test]
+fn what_hangs_is_given_up_and_what_was_held_up_with_the_whole_process_is_not() {
+    let patience = Duration::from_millis(500);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (hung, late) = runtime.block_on(async {
+        let hung = patiently(patience, std::future::pending::<()>()).await;
+        // The one thread stands still for longer than there is patience, and then it takes two turns more.
+        let late = patiently(patience, async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            std::thread::sleep(2 * patience);
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        });
+        (hung, late.await)
+    });
+    assert_eq!((hung, late), (None, Some(())));
 }
 
 #[test]

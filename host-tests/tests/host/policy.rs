@@ -72,6 +72,89 @@ fn an_allowed_host_is_an_address_a_network_or_a_name_with_or_without_a_port() {
 }
 
 #[test]
+fn ports_are_one_all_or_a_range() {
+    for (rule, inside, outside) in [
+        ("10.1.2.3:8000-8999", ["10.1.2.3:8000", "10.1.2.3:8999"], ["10.1.2.3:7999", "10.1.2.3:9000"]),
+        ("10.0.0.0/8:1-65535", ["10.1.2.3:1", "10.1.2.3:65535"], ["11.0.0.1:1", "9.0.0.1:65535"]),
+        ("[2001:db8::/32]:80-80", ["[2001:db8::1]:80"; 2], ["[2001:db8::1]:79", "[2001:db8::1]:81"]),
+    ] {
+        let policy = Policy::none().allow(rule).unwrap();
+        assert!(inside.iter().all(|address| allows(&policy, address, TcpConnect)), "{rule}");
+        assert!(!outside.iter().any(|address| allows(&policy, address, TcpConnect)), "{rule}");
+    }
+    let policy = Policy::none().allow_listen("0.0.0.0:8000-8001").unwrap().allow_listen("[::1]:9000-9001").unwrap();
+    for (address, allowed) in [
+        ("10.0.0.1:7999", false),
+        ("10.0.0.1:8000", true),
+        ("0.0.0.0:8001", true),
+        ("0.0.0.0:8002", false),
+        ("[::1]:9001", true),
+        ("[::1]:9002", false),
+        ("[::2]:9001", false),
+    ] {
+        assert_eq!(allows(&policy, address, TcpBind), allowed, "{address}");
+    }
+}
+
+#[test]
+fn a_pattern_stands_for_every_name_that_ends_so_and_for_no_address() {
+    let policy = Policy::none().allow("*.Example.org:443").unwrap();
+    for name in ["a.example.org", "A.EXAMPLE.ORG", "a.b.example.org"] {
+        assert!(policy.lookup_refusal(name).is_none(), "{name}");
+    }
+    for name in
+        ["example.org", ".example.org", "aexample.org", "a.example.org.", "a.example.org.test", "org", "", "ä.org"]
+    {
+        assert!(policy.lookup_refusal(name).is_some(), "{name}");
+    }
+    // Which addresses these names have is not known before the guest has asked.
+    assert!(!allows(&policy, "93.184.216.34:443", TcpConnect));
+}
+
+#[test]
+fn what_is_no_pattern_is_an_error_that_names_it_and_shows_some() {
+    for text in [
+        "*",
+        "*.",
+        "*..org",
+        "*org",
+        "a.*.org",
+        "a*.org",
+        "*.org:0",
+        "*.*.org",
+        "**.org",
+        "*.org/8",
+        "10.0.0.*",
+        "a:1-",
+        "a:-1",
+        "a:2-1",
+        "a:1-65536",
+        "a:0-1",
+        "a:+1",
+        "a:1-+2",
+        "a:1-2-3",
+        "10.0.0.0/33",
+        "::/129",
+        "10.0.0.0/+8",
+        "10.0.0.0/",
+        "a b",
+        "",
+    ] {
+        let error = Policy::none().allow(text).unwrap_err();
+        let told = error.to_string();
+        assert!(matches!(&error, PolicyError::Host(of, _) if of == text), "{text}: {error:?}");
+        assert!(told.contains(&format!("{text:?}")) && told.contains("*.example.org"), "{told}");
+    }
+    for text in
+        ["80", "*:80", "localhost:80", "127.0.0.1", "127.0.0.1:2-1", "127.0.0.1:0-5", "[::1:80", "10.0.0.0/8:80"]
+    {
+        let error = Policy::none().allow_listen(text).unwrap_err();
+        assert_eq!(error, PolicyError::Listen(text.into()));
+        assert!(error.to_string().contains(&format!("{text:?}")) && error.to_string().contains("IP:PORT"), "{error}");
+    }
+}
+
+#[test]
 fn an_allowed_name_may_be_looked_up_and_its_addresses_reached() {
     let policy = Policy::none().allow("localhost:80").unwrap();
     assert!(policy.lookup_refusal("localhost").is_none());

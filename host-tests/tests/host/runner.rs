@@ -24,6 +24,11 @@ fn help_lists_every_option_and_exits_with_success() {
         "--env",
         "--dir",
         "--timeout",
+        "--max-memory",
+        "--max-sockets",
+        "--max-resources",
+        "--unix ",
+        "--unix-abstract",
         "--help",
         "--version",
     ] {
@@ -34,13 +39,27 @@ fn help_lists_every_option_and_exits_with_success() {
 
 #[test]
 fn a_command_line_that_means_nothing_is_one_clear_line_and_status_2() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 23] = [
         (&[], "no component given"),
         (&["--bogus"], "--bogus"),
         (&["--timeout", "10", "x.wasm"], "10s"),
         (&["--timeout", "0s", "x.wasm"], "10s"),
         (&["--allow", "1.2.3.4:x", "x.wasm"], "HOST:PORT"),
+        (&["--allow", "a.*.org", "x.wasm"], "a.*.org"),
+        (&["--allow", "10.0.0.1:9-8", "x.wasm"], "10.0.0.1:9-8"),
         (&["--allow-listen", "80", "x.wasm"], "IP:PORT"),
+        (&["--max-memory", "0", "x.wasm"], "--max-memory 0: "),
+        (&["--max-memory", "M", "x.wasm"], "64M"),
+        (&["--max-memory", "64MB", "x.wasm"], "64M"),
+        (&["--max-memory", "-1", "x.wasm"], "64M"),
+        (&["--max-memory", "99999999999999999999G", "x.wasm"], "64M"),
+        (&["--max-memory", "18446744073709551615G", "x.wasm"], "64M"),
+        (&["--max-memory", "ü", "x.wasm"], "64M"),
+        (&["--max-sockets", "0", "x.wasm"], "--max-sockets 0: give a number from 1"),
+        (&["--max-sockets", "+1", "x.wasm"], "--max-sockets +1"),
+        (&["--max-sockets", "many", "x.wasm"], "--max-sockets many"),
+        (&["--max-resources", "0", "x.wasm"], "--max-resources 0"),
+        (&["--max-resources", "", "x.wasm"], "give a number from 1"),
         (&["--no-net", "--net", "x.wasm"], "drop one"),
         (&["--env", "=x", "x.wasm"], "NAME=VALUE"),
         (&["--allow"], "--allow"),
@@ -143,6 +162,57 @@ fn a_timeout_ends_a_guest_whose_output_nobody_reads() {
     let feeding = std::thread::spawn(move || input.write_all(&vec![0; 8 << 20]));
     assert_eq!(child.wait().unwrap().code(), Some(124));
     assert!(feeding.join().unwrap().is_err(), "the guest took everything, so nothing was held up");
+}
+
+#[test]
+fn who_needs_more_memory_than_there_may_be_traps_and_is_not_started_with_less_than_it_begins_with() {
+    const BLOCK: &str = "50000000";
+    assert_eq!(text(&run_plain(&["--max-memory", "64M"], &["grow", BLOCK]).stdout), "50000000\n");
+    let output = run_plain(&["--max-memory", "16384K"], &["grow", BLOCK]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(134), ""));
+    assert!(complaints(&output).contains("memory allocation of 50000000 bytes failed"), "{}", complaints(&output));
+    assert_unstartable(&run_plain(&["--max-memory", "1000"], &["exit", "0"]), "plain.wasm", "exceeds memory limits");
+}
+
+#[test]
+fn beyond_its_sockets_a_guest_is_told_so_and_goes_on() {
+    let folder = Folder::new();
+    let _listener = std::os::unix::net::UnixListener::bind(folder.path().join("sock")).unwrap();
+    let option = format!("/run={}", folder.path().display());
+    let output = command()
+        .args(["--max-sockets", "3", "--unix", &option])
+        .arg(components_dir().join("unix.wasm"))
+        .args(["hold", "/run/sock", "5"])
+        .output()
+        .unwrap();
+    let told = text(&output.stdout);
+    assert!(told.starts_with("3 then ") && told.ends_with("too many open files\none more\n"), "{told}");
+    assert_eq!((output.status.code(), complaints(&output).as_str()), (Some(0), ""));
+    // TCP has a limit of its own.
+    let listener = Listeners::new();
+    assert_eq!(text(&run_plain(&["--max-sockets", "1"], &["connect", &listener.address]).stdout), "ok\n");
+}
+
+#[test]
+fn beyond_its_resources_a_guest_traps() {
+    let listener = Listeners::new();
+    let arguments = ["connect", listener.address.as_str()];
+    let output = run_plain(&["--max-resources", "2"], &arguments);
+    assert_eq!(output.status.code(), Some(134), "{}", complaints(&output));
+    assert!(complaints(&output).contains("plain.wasm trapped: "), "{}", complaints(&output));
+    assert_eq!(text(&run_plain(&["--max-resources", "100"], &arguments).stdout), "ok\n");
+}
+
+#[test]
+fn a_component_with_unix_sockets_runs_without_them_and_is_refused_each() {
+    let output =
+        command().arg(components_dir().join("unix.wasm")).args(["try", "connect", "/run/sock"]).output().unwrap();
+    assert!(text(&output.stdout).starts_with("PermissionDenied "), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        complaints(&output),
+        "wasi-streams-run: denied Unix sockets: allow them with --unix GUEST_DIR=HOST_DIR\n"
+    );
 }
 
 #[test]

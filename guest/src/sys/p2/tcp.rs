@@ -59,16 +59,22 @@ impl Pace {
 /// streams. Struct fields are dropped in the order written here.
 #[derive(Debug)]
 pub(crate) struct HostLink<S: StreamSocket> {
-    readable: Readiness,
-    writable: Readiness,
-    /// Taken only by `drop`.
-    streams: Option<(InputStream, OutputStream)>,
+    streams: Streams,
     socket: Option<S>,
     read_size: usize,
     pace: Pace,
+    half_closed: bool,
+}
+
+/// The streams of a connection, whatever its socket is.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    readable: Readiness,
+    writable: Readiness,
+    /// Taken only by the `drop` of the connection.
+    ends: Option<(InputStream, OutputStream)>,
     /// The host may still be working on the last write.
     busy: bool,
-    half_closed: bool,
 }
 
 /// Which of two spliced connections failed.
@@ -80,21 +86,19 @@ pub(crate) enum SpliceFailure {
 
 impl<S: StreamSocket> HostLink<S> {
     pub(crate) fn new(socket: S, input: InputStream, output: OutputStream) -> Self {
+        let ends = Some((input, output));
         Self {
-            readable: Readiness::default(),
-            writable: Readiness::outgoing(),
-            streams: Some((input, output)),
+            streams: Streams { readable: Readiness::default(), writable: Readiness::outgoing(), ends, busy: false },
             socket: Some(socket),
             read_size: MIN_READ,
             pace: Pace::default(),
-            busy: false,
             half_closed: false,
         }
     }
 
     /// Takes over what was lent of the socket while it was connected.
     pub(super) fn with_lent(mut self, lent: Lent) -> Self {
-        self.readable.take_over(lent);
+        self.streams.readable.take_over(lent);
         self
     }
 
@@ -102,33 +106,6 @@ impl<S: StreamSocket> HostLink<S> {
     #[cfg(feature = "unix")]
     pub(super) fn socket(&self) -> Option<&S> {
         self.socket.as_ref()
-    }
-
-    /// Whether so many more bytes can be handed over at once; 0 is "not yet".
-    fn permit(&mut self) -> Result<u64, StreamFailure> {
-        let Some((_, output)) = &self.streams else { return Err(StreamFailure::Closed) };
-        let mut permit = output.check_write()?;
-        if permit == 0 {
-            // It may only mean that the host's budget for this turn is spent.
-            reactor::yield_to_host();
-            permit = output.check_write()?;
-        }
-        self.busy = permit == 0;
-        Ok(permit)
-    }
-
-    /// Waits for room; the permit is at least 1 then.
-    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, StreamFailure>> {
-        loop {
-            ready!(self.writable.poll(cx));
-            match self.permit() {
-                Ok(0) => {
-                    let Some((_, output)) = &self.streams else { return Poll::Ready(Err(StreamFailure::Closed)) };
-                    self.writable.wait(|| output.subscribe());
-                }
-                other => return Poll::Ready(other),
-            }
-        }
     }
 
     /// Grows the next read when this one was filled, shrinks it when it was small.
@@ -162,11 +139,40 @@ impl TcpLink {
     pub(crate) fn keep_alive(&self) -> Option<bool> {
         self.socket.as_ref()?.keep_alive_enabled().ok()
     }
+}
+
+impl Streams {
+    /// Whether so many more bytes can be handed over at once; 0 is "not yet".
+    fn permit(&mut self) -> Result<u64, StreamFailure> {
+        let Some((_, output)) = &self.ends else { return Err(StreamFailure::Closed) };
+        let mut permit = output.check_write()?;
+        if permit == 0 {
+            // It may only mean that the host's budget for this turn is spent.
+            reactor::yield_to_host();
+            permit = output.check_write()?;
+        }
+        self.busy = permit == 0;
+        Ok(permit)
+    }
+
+    /// Waits for room; the permit is at least 1 then.
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, StreamFailure>> {
+        loop {
+            ready!(self.writable.poll(cx));
+            match self.permit() {
+                Ok(0) => {
+                    let Some((_, output)) = &self.ends else { return Poll::Ready(Err(StreamFailure::Closed)) };
+                    self.writable.wait(|| output.subscribe());
+                }
+                other => return Poll::Ready(other),
+            }
+        }
+    }
 
     /// Moves bytes from `source` to this connection inside the host; `Some(0)` is the end of `source`.
     pub(crate) fn poll_splice(
         &mut self,
-        source: &mut TcpLink,
+        source: &mut Streams,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, SpliceFailure>> {
         loop {
@@ -175,7 +181,7 @@ impl TcpLink {
                 Ok(permit) => permit,
                 Err(failure) => return Poll::Ready(Err(SpliceFailure::Target(write_error(&failure)))),
             };
-            let (Some((input, _)), Some((_, output))) = (&source.streams, &self.streams) else {
+            let (Some((input, _)), Some((_, output))) = (&source.ends, &self.ends) else {
                 return Poll::Ready(Ok(0));
             };
             match output.splice(input, permit) {
@@ -201,18 +207,18 @@ impl TcpLink {
 impl<S: StreamSocket> Link for HostLink<S> {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
-            ready!(self.readable.poll(cx));
-            let Some((input, _)) = &self.streams else { return Poll::Ready(Ok(Bytes::new())) };
+            ready!(self.streams.readable.poll(cx));
+            let Some((input, _)) = &self.streams.ends else { return Poll::Ready(Ok(Bytes::new())) };
             match input.read(self.read_size as u64) {
                 // Not the end: readiness can be spurious.
                 Ok(bytes) if bytes.is_empty() => {
                     self.pace.found(false);
-                    self.readable.wait(|| input.subscribe());
+                    self.streams.readable.wait(|| input.subscribe());
                 }
                 Ok(bytes) => {
                     self.pace.found(true);
                     if bytes.len() < self.read_size && !self.pace.looks_again() {
-                        self.readable.wait(|| input.subscribe());
+                        self.streams.readable.wait(|| input.subscribe());
                     }
                     self.adapt(bytes.len());
                     return Poll::Ready(Ok(bytes.into()));
@@ -224,15 +230,15 @@ impl<S: StreamSocket> Link for HostLink<S> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
-        let permit = match ready!(self.poll_permit(cx)) {
+        let permit = match ready!(self.streams.poll_permit(cx)) {
             Ok(permit) => permit,
             Err(failure) => return Poll::Ready(Err(write_error(&failure))),
         };
         let n = data.len().min(usize::try_from(permit).unwrap_or(usize::MAX));
-        let Some((_, output)) = &self.streams else { return Poll::Ready(Ok(n)) };
+        let Some((_, output)) = &self.streams.ends else { return Poll::Ready(Ok(n)) };
         // The one place that writes: more than the permit would trap.
         let result = output.write(&data[..n]);
-        self.busy = true;
+        self.streams.busy = true;
         reactor::note_sent(n);
         Poll::Ready(result.map(|()| n).map_err(|failure| write_error(&failure)))
     }
@@ -247,36 +253,40 @@ impl<S: StreamSocket> Link for HostLink<S> {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.busy {
+        if !self.streams.busy {
             return Poll::Ready(Ok(()));
         }
         // Room for more means that the last write is through. Only behind our own end of stream is "closed" an orderly
         // end; a write that fails there with a broken pipe cannot be told apart from one.
-        let result = match ready!(self.poll_permit(cx)) {
+        let result = match ready!(self.streams.poll_permit(cx)) {
             Ok(_) => Ok(()),
             Err(StreamFailure::Closed) if self.half_closed => Ok(()),
             Err(failure) => Err(write_error(&failure)),
         };
-        self.busy = false;
+        self.streams.busy = false;
         Poll::Ready(result)
     }
 
     fn resets_on_drop(&self) -> bool {
         S::RESETS_ON_CLOSE
     }
+
+    fn streams(&mut self) -> Option<&mut Streams> {
+        Some(&mut self.streams)
+    }
 }
 
 impl<S: StreamSocket> Drop for HostLink<S> {
     /// Drops the handles, or parks those that the host would make the whole guest wait for.
     fn drop(&mut self) {
-        let lent = [self.readable.close(), self.writable.close()];
-        let (Some((input, output)), Some(socket)) = (self.streams.take(), self.socket.take()) else { return };
+        let lent = [self.streams.readable.close(), self.streams.writable.close()];
+        let (Some((input, output)), Some(socket)) = (self.streams.ends.take(), self.socket.take()) else { return };
         if !lent.iter().all(Lent::is_nothing) {
             let _ = socket.shutdown(Shutdown::Both); // the peer sees the end now; what the host holds goes first
             return reactor::bury(Box::new(Remains { handles: Some((input, output, socket)), lent }));
         }
         drop(input);
-        let busy = self.busy && {
+        let busy = self.streams.busy && {
             // No more than what the host holds already; the peer sees the end behind it.
             let _ = socket.shutdown(Shutdown::Both);
             matches!(output.check_write(), Ok(0))

@@ -34,7 +34,7 @@ fn main() {
 }
 
 fn run(options: Options) -> i32 {
-    let timeout = options.timeout;
+    let timeout = options.limits.deadline;
     match start(options) {
         Ok(outcome) => report(&outcome, timeout),
         Err(error) => {
@@ -52,7 +52,7 @@ fn start(options: Options) -> Result<Outcome> {
     let mut guest = Guest::compiled(component, &name)
         .args(options.arguments)
         .policy(options.policy)
-        .deadline(options.timeout)
+        .limits(options.limits)
         .stdio(Stdio::Inherited);
     for (name, value) in options.environment {
         guest = guest.env(name, value);
@@ -63,7 +63,7 @@ fn start(options: Options) -> Result<Outcome> {
     // One thread: a round trip needs no hand-over to another.
     // A busy guest yields every 10 ms, and each time the timers and sockets of this one thread get their turn.
     let runtime = tokio::runtime::Builder::new_current_thread().event_interval(1).enable_all().build()?;
-    if let Some(timeout) = options.timeout {
+    if let Some(timeout) = options.limits.deadline {
         let name = name.clone();
         thread::spawn(move || enforce(timeout + PATIENCE, &name, timeout));
     }

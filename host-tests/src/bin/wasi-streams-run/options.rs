@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 use wasi_streams_host::unix::UnixPerms;
-use wasi_streams_host::{Policy, PolicyError};
+use wasi_streams_host::{Limits, Policy, PolicyError};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) folders: Vec<(PathBuf, String)>,
     pub(crate) policy: Policy,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) limits: Limits,
 }
 
 /// Why a command line cannot be used; one line that says what to do.
@@ -58,7 +58,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     let mut network = Network::default();
     let mut environment = Vec::new();
     let mut folders = Vec::new();
-    let mut timeout = None;
+    let mut limits = Limits::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Request::Help),
@@ -72,7 +72,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Arg::Long("unix-abstract") => network.names.push(text(parser.value()?)?),
             Arg::Long("env") => environment.extend(variable(&text(parser.value()?)?)?),
             Arg::Long("dir") => folders.push(folder(&text(parser.value()?)?)),
-            Arg::Long("timeout") => timeout = Some(duration(&text(parser.value()?)?)?),
+            Arg::Long("timeout") => limits = limits.deadline(duration(&text(parser.value()?)?)?),
+            Arg::Long("max-memory") => limits = limits.memory_bytes(size(&text(parser.value()?)?)?),
+            Arg::Long("max-sockets") => limits = limits.sockets(count("--max-sockets", &text(parser.value()?)?)?),
+            Arg::Long("max-resources") => limits = limits.resources(count("--max-resources", &text(parser.value()?)?)?),
             Arg::Value(component) => {
                 return Ok(Request::Run(Box::new(Options {
                     component: component.into(),
@@ -80,7 +83,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
                     environment,
                     folders,
                     policy: network.policy()?,
-                    timeout,
+                    limits,
                 })));
             }
             Arg::Short(_) | Arg::Long(_) => return Err(argument.unexpected().into()),
@@ -157,6 +160,29 @@ fn folder(text: &str) -> (PathBuf, String) {
     (host.into(), guest.into())
 }
 
+/// Bytes, or a number with a unit.
+fn size(text: &str) -> Result<usize, Misuse> {
+    let misuse = || Misuse(format!("--max-memory {text}: give bytes, or a number with a unit, as in 512K, 64M or 1G"));
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = positive(number).ok_or_else(misuse)?;
+    number.checked_mul(unit).ok_or_else(misuse)
+}
+
+fn count(option: &str, text: &str) -> Result<usize, Misuse> {
+    positive(text).ok_or_else(|| Misuse(format!("{option} {text}: give a number from 1")))
+}
+
+/// Digits alone: the parser of integers takes a sign, too.
+fn positive(text: &str) -> Option<usize> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && *number > 0)
+}
+
 fn duration(text: &str) -> Result<Duration, Misuse> {
     let misuse = || Misuse(format!("--timeout {text}: give a number with a unit, as in 500ms, 10s or 2m"));
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(misuse)?;
@@ -184,8 +210,9 @@ Everything after COMPONENT goes to the component. Without options it may connect
 (127.0.0.0/8 and ::1), sees no files and no environment, and may run for ever.
 
 Network:
-      --allow HOST[:PORT]     may connect to HOST: an address, a network (10.0.0.0/8) or a name, which it may then
-                              look up too; repeatable
+      --allow HOST[:PORT]     may connect to HOST: an address, a network (10.0.0.0/8), a name, or all names below
+                              another (*.example.org), which it may then look up too; ports as 443 or 8000-8999;
+                              repeatable
       --allow-listen IP:PORT  may listen there; port 0 is any port, 0.0.0.0 and [::] any interface; repeatable
       --net                   may connect and listen everywhere; does not include --dns
       --dns                   may look up every name
@@ -195,10 +222,16 @@ Network:
                               GUEST_DIR; repeatable
       --unix-abstract NAME    the same at a name in Linux' abstract namespace, at all that begin so with NAME*; repeatable
 
+Limits, none of which is there unless given:
+      --timeout DURATION      ends it after 500ms, 10s, 2m ...
+      --max-memory SIZE       so much linear memory, in bytes or as 512K, 64M, 1G; who needs more traps
+      --max-sockets NUMBER    so many TCP sockets at once, and as many Unix sockets; connecting beyond that fails with
+                              \"too many open files\", and who connects to it waits
+      --max-resources NUMBER  so many resources of the host at once (sockets, streams, pollables ...); one more traps
+
 Other:
       --env NAME[=VALUE]      sets an environment variable, to ours without VALUE; repeatable
       --dir HOST[::GUEST]     may read and write the folder HOST, which it sees as GUEST; repeatable
-      --timeout DURATION      ends it after 500ms, 10s, 2m ...
   -h, --help                  shows this
   -V, --version               shows the version
 
