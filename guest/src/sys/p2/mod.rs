@@ -8,6 +8,7 @@ pub(crate) mod connect;
 mod errors;
 pub(crate) mod limit;
 pub(crate) mod listener;
+mod pace;
 pub(crate) mod reactor;
 pub(crate) mod resolver;
 mod socket;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 
 use super::errors::{Doing, read_error, socket_error, write_error};
+use super::pace::Pace;
 use super::reactor::{self, Lent, Readiness};
 use super::socket::{Held, StreamSocket};
 use super::watched::Buried;
@@ -22,36 +23,6 @@ const MAX_READ: usize = 64 * 1024;
 
 /// A TCP connection.
 pub(crate) type TcpLink = HostLink<TcpSocket>;
-
-/// Whether to read again at once when there was less than asked for, or to wait first. A peer that answers us needs a while, and reading
-/// from it in vain costs as much as reading; with many others to serve meanwhile, its answer is there, and waiting would be in vain.
-/// So it is tried, and the less often the more often in a row it was in vain.
-#[derive(Debug, Default)]
-struct Pace {
-    trying: bool,
-    /// How often to wait before the next try, and before the one after that.
-    waits: u8,
-    next_waits: u8,
-}
-
-impl Pace {
-    const MOST_WAITS: u8 = 64;
-
-    /// Notes whether a read found something.
-    fn found(&mut self, data: bool) {
-        if std::mem::take(&mut self.trying) {
-            self.waits = if data { 0 } else { self.next_waits.max(1) };
-            self.next_waits = self.waits.saturating_mul(2).min(Self::MOST_WAITS);
-        }
-    }
-
-    /// Whether to read again at once.
-    fn looks_again(&mut self) -> bool {
-        self.trying = self.waits == 0;
-        self.waits = self.waits.saturating_sub(1);
-        self.trying
-    }
-}
 
 /// A connected socket with its streams.
 ///
