@@ -207,7 +207,8 @@ impl Guest {
         // The runner passes output through, and nobody looks at its numbers.
         let watched = self.stdio != Stdio::Inherited;
         let (sender, snapshots) = watch::channel(Default::default());
-        let enforcement = Enforcement::new(self.policy).with_names(self.names).max_sockets(self.limits.sockets).faults(self.faults);
+        let enforcement =
+            Enforcement::new(self.policy).with_names(self.names).max_sockets(self.limits.sockets).faults(self.faults);
         let denials = enforcement.denials().clone();
         let mut store = Store::new(
             engine(),

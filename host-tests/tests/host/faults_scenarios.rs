@@ -219,10 +219,7 @@ fn judged(seed: u64, result: Result<()>) -> Result<()> {
     let faults = Faults::seeded(seed);
     let script: Vec<String> = (0..3).map(|n| format!("connection {n}: {}", faults.of_connection(n))).collect();
     let lookup = faults.of_lookup(0);
-    bail!(
-        "seed {seed}: {error:#}\n{}\nfirst lookup: {lookup:?}\nFAULT_SEED={seed} runs it alone",
-        script.join("\n")
-    )
+    bail!("seed {seed}: {error:#}\n{}\nfirst lookup: {lookup:?}\nFAULT_SEED={seed} runs it alone", script.join("\n"))
 }
 
 #[test]
@@ -259,7 +256,8 @@ fn a_lost_byte_a_wrong_one_a_missing_end_and_a_hang_are_noticed() -> Result<()> 
         assert!(check(&heard, &[faults]).is_err(), "{:?}", heard.got);
     }
     block_on(async {
-        let for_ever = Faults::on_connections(|_| ConnectionFaults::none().read(DirectionFaults::none().stall(0, None)));
+        let for_ever =
+            Faults::on_connections(|_| ConnectionFaults::none().read(DirectionFaults::none().stall(0, None)));
         let waiting = timeout(Duration::from_millis(500), echo(2, for_ever)).await;
         assert!(waiting.is_err(), "a stall for ever is a scenario that does not end");
         let told = judged(17, Err(hangs())).map_or_else(|error| error.to_string(), |()| String::new());
@@ -267,4 +265,3 @@ fn a_lost_byte_a_wrong_one_a_missing_end_and_a_hang_are_noticed() -> Result<()> 
         Ok(())
     })
 }
-
