@@ -287,3 +287,36 @@ fn chatter(net: &Network, n: usize) -> Rc<Cell<u32>> {
     }
     count
 }
+
+#[test]
+fn once_a_crowd_has_gone_a_flood_costs_no_more_polls_than_before() {
+    simulate(async |net| {
+        net.set_faults(Faults { budget: Some(128), max_read: Some(64), ..Faults::default() });
+        let server = start_server(echo, "127.0.0.1", 0).backlog(1000).await.unwrap();
+        let flood = async || {
+            let peer = net.connect(server.sockets()[0]).unwrap();
+            let data = pattern(64 * 1024, 1);
+            let before = net.counts().polls;
+            peer.send(&data);
+            assert!(peer.recv(data.len()).await == data);
+            peer.reset();
+            settle().await;
+            net.counts().polls - before
+        };
+        let before = flood().await;
+        let crowd: Vec<Peer> = (0..400).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
+        for _ in 0..3 {
+            crowd.iter().for_each(|peer| peer.send(b"all at once"));
+            for peer in &crowd {
+                assert_eq!(peer.recv(11).await, b"all at once");
+            }
+        }
+        crowd.iter().for_each(Peer::reset);
+        drop(crowd);
+        while server.connections() > 0 {
+            yield_now().await;
+        }
+        let after = flood().await;
+        assert!(after <= before + before / 4, "{before} polls before there was a crowd, {after} behind it");
+    });
+}

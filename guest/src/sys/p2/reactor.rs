@@ -101,7 +101,7 @@ pub(crate) fn now_nanos() -> u64 {
     host::monotonic_now()
 }
 
-/// Waits for the platform and wakes whoever waited for what is ready. True where so many are that it was asked about some of them only:
+/// Waits for the platform and wakes whoever waited for what is ready. True where so many are that it is asked about some of them at a time:
 /// whoever was woken shall not get another turn before the next ones are asked about.
 pub(crate) fn park(how: Park) -> bool {
     // While the thread goes away there is nobody to wake.
@@ -318,7 +318,7 @@ impl Reactor {
                 },
             }
         }
-        self.crowd.note(asked, scratch.ready.len());
+        self.crowd.note(asked, scratch.ready.len(), sources.len());
         asked
     }
 

@@ -68,11 +68,12 @@ impl Crowd {
         Part(if self.is_one() && waiting > CHUNK { Some(self.sweep.get()) } else { None })
     }
 
-    /// Notes how many were ready.
-    pub(super) fn note(&self, asked: Asked, ready: usize) {
+    /// Notes how many were ready, of so many sources, waiting or not.
+    pub(super) fn note(&self, asked: Asked, ready: usize, sources: usize) {
         let found = self.found.get() + ready;
         match asked {
-            Asked::Few => {}
+            // Others may be served just now; but a few are no crowd any more.
+            Asked::Few => self.is_one.set(self.is_one() && sources > CHUNK),
             Asked::Many => self.is_one.set(ready >= CHUNK),
             Asked::Piece => self.found.set(found),
             Asked::LastPiece => {
