@@ -195,7 +195,8 @@ fn all<F: Future<Output = Result<()>> + Send + 'static>(
     let seeds = match std::env::var("FAULT_SEED") {
         Ok(seed) => {
             let seed = seed.parse().ok().filter(|seed| *seed < 1000);
-            let seed = seed.context("FAULT_SEED is to be a number from 0 to 999, as a scenario that failed has printed it")?;
+            let seed =
+                seed.context("FAULT_SEED is to be a number from 0 to 999, as a scenario that failed has printed it")?;
             if seeds.contains(&seed) { seed..seed + 1 } else { 0..0 } // of another test
         }
         Err(_) => seeds,
