@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use wasmtime::component::Component;
@@ -116,12 +116,12 @@ pub(crate) fn load_shared(path: &Path) -> Result<Component, LoadError> {
     let place = LOADED
         .get_or_init(Mutex::default)
         .lock()
-        .expect("looking up does not panic")
+        .unwrap_or_else(PoisonError::into_inner)
         .entry((path.into(), modified))
         .or_default()
         .clone();
     // Tests that start together wait here for the first of them.
-    let mut place = place.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
     match &*place {
         Some(component) => Ok(component.clone()),
         None => Ok(place.insert(load(path, || {})?.component).clone()),

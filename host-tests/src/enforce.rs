@@ -1,4 +1,5 @@
-//! A policy in force, and faults: what stands in front of wasmtime's sockets in a linker, for every program that embeds wasmtime.
+//! A policy and limits in force, and faults: what stands in front of wasmtime's sockets in a linker, for every program that embeds
+//! wasmtime.
 //!
 //! `wasi:sockets/ip-name-lookup` asks the policy about each name, `wasi:sockets/tcp-create-socket` notes that there is no TCP, and both it
 //! and `accept` keep to the limit of sockets; addresses are checked where wasmtime asks about them. A refused lookup fails just as
@@ -9,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource};
-use wasmtime::{Result, StoreContextMut};
+use wasmtime::{Result, Store, StoreContextMut};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup as names;
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
@@ -21,39 +22,48 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 use crate::denial::{Denial, Denials};
 use crate::faults::Faults;
 use crate::learned::Learned;
+use crate::limits::{Limits, Memory};
 use crate::names::Names;
 use crate::policy::Policy;
-use crate::unix::{UnixCtx, poll_once};
+use crate::unix::{self, UnixCtx, UnixCtxView, UnixView, poll_once};
 
-/// A [`Policy`] in force for one component, with the log of what it refuses.
+/// A [`Policy`] and [`Limits`] in force for one component, with the log of what is refused.
 #[derive(Debug)]
 pub struct Enforcement {
     policy: Arc<Policy>,
     denials: Denials,
     names: Names,
     learned: Learned,
-    most_sockets: Option<usize>,
+    unix: UnixCtx,
+    limits: Limits,
+    memory: Memory,
     faults: Faults,
 }
 
 impl Enforcement {
-    /// Puts a policy in force.
-    pub fn new(policy: Policy) -> Self {
-        Enforcement {
+    /// Puts a policy and limits in force: the state of a store holds it, [`configure`](Self::configure) tells wasmtime, and
+    /// [`limit`] the store.
+    ///
+    /// # Errors
+    ///
+    /// If a folder of Unix sockets cannot be opened; names it.
+    pub fn new(policy: Policy, limits: Limits) -> io::Result<Self> {
+        let denials = Denials::default();
+        let refused = denials.clone();
+        let mut unix = policy.unix()?.on_denial(move |denial| refused.record(Denial::Unix(denial)));
+        if let Some(most) = limits.sockets {
+            unix = unix.max_sockets(most);
+        }
+        Ok(Enforcement {
             policy: Arc::new(policy),
-            denials: Denials::default(),
+            denials,
             names: Names::default(),
             learned: Learned::default(),
-            most_sockets: None,
+            unix: unix.build(),
+            limits,
+            memory: Memory::at_most(limits.memory_bytes),
             faults: Faults::default(),
-        }
-    }
-
-    /// Limits how many TCP sockets there are at once, listeners and connections together, and how many Unix sockets: not limited by
-    /// default. Beyond that, connecting fails with "too many open files", and connections wait to be accepted.
-    pub fn max_sockets(mut self, most: impl Into<Option<usize>>) -> Self {
-        self.most_sockets = most.into();
-        self
+        })
     }
 
     /// Lets the network misbehave, for tests: not unless set. Unix sockets have no faults.
@@ -85,18 +95,9 @@ impl Enforcement {
         });
     }
 
-    /// The Unix sockets that are allowed.
-    ///
-    /// # Errors
-    ///
-    /// If a folder cannot be opened; names it.
-    pub fn unix(&self) -> io::Result<UnixCtx> {
-        let denials = self.denials.clone();
-        let mut ctx = self.policy.unix()?.on_denial(move |denial| denials.record(Denial::Unix(denial)));
-        if let Some(most) = self.most_sockets {
-            ctx = ctx.max_sockets(most);
-        }
-        Ok(ctx.build())
+    /// How large the component's memories are together, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
     }
 }
 
@@ -106,14 +107,34 @@ pub trait PolicyView: WasiView {
     fn policy(&mut self) -> (&mut Enforcement, WasiCtxView<'_>);
 }
 
-/// Puts the policy in front of wasmtime's sockets, which [`wasmtime_wasi::p2::add_to_linker_async`] has added before. Shadowing stays
-/// allowed in this linker.
+impl<T: PolicyView> UnixView for T {
+    fn unix(&mut self) -> UnixCtxView<'_> {
+        let (enforcement, WasiCtxView { table, .. }) = self.policy();
+        UnixCtxView { ctx: &enforcement.unix, table }
+    }
+}
+
+/// Puts the limits of memory and resources in force in a store of [`engine`](fn@crate::engine), and lets it give way to other tasks whenever
+/// the epoch moves on. The deadline is for whoever runs the component to keep: with tokio's `timeout` and a [`Ticking`](crate::Ticking).
+pub fn limit<T: PolicyView>(store: &mut Store<T>) {
+    let (enforcement, WasiCtxView { table, .. }) = store.data_mut().policy();
+    if let Some(most) = enforcement.limits.resources {
+        table.set_max_capacity(most);
+    }
+    store.limiter(|state| &mut state.policy().0.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+}
+
+/// Puts the policy in front of wasmtime's sockets, which [`wasmtime_wasi::p2::add_to_linker_async`] has added before, and adds Unix
+/// sockets. Shadowing stays allowed in this linker.
 ///
 /// # Errors
 ///
 /// If the linker has no sockets.
 pub fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<()> {
     linker.allow_shadowing(true);
+    unix::add_to_linker(linker)?;
     names::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
     creation::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
     let mut tcp = linker.instance(TCP)?;
@@ -153,7 +174,7 @@ fn sockets<T: PolicyView>(state: &mut T) -> Sockets<'_> {
 impl Sockets<'_> {
     /// Whether there are as many TCP sockets as there may be.
     fn is_full(&mut self) -> bool {
-        let Some(most) = self.enforcement.most_sockets else { return false };
+        let Some(most) = self.enforcement.limits.sockets else { return false };
         self.sockets.table.iter_mut().filter(|entry| entry.is::<TcpSocket>()).count() >= most
     }
 

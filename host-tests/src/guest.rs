@@ -18,7 +18,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use crate::capture::{Reader, capture};
 use crate::component::{components_dir, load_shared};
-use crate::enforce::Enforcement;
+use crate::enforce::{self, Enforcement};
 use crate::engine::engine;
 use crate::faults::Faults;
 use crate::instrument::linker;
@@ -207,25 +207,18 @@ impl Guest {
         // The runner passes output through, and nobody looks at its numbers.
         let watched = self.stdio != Stdio::Inherited;
         let (sender, snapshots) = watch::channel(Default::default());
-        let enforcement =
-            Enforcement::new(self.policy).with_names(self.names).max_sockets(self.limits.sockets).faults(self.faults);
+        let enforcement = Enforcement::new(self.policy, self.limits)?.with_names(self.names).faults(self.faults);
         let denials = enforcement.denials().clone();
         let mut store = Store::new(
             engine(),
             State {
                 wasi: wasi(&enforcement),
                 table: ResourceTable::new(),
-                unix: enforcement.unix()?,
                 enforcement,
-                numbers: Numbers::new(&self.limits, watched.then_some(sender)),
+                numbers: Numbers::new(watched.then_some(sender)),
             },
         );
-        if let Some(most) = self.limits.resources {
-            store.data_mut().table.set_max_capacity(most);
-        }
-        store.limiter(|state| &mut state.numbers);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        enforce::limit(&mut store);
         Ok((store, component, Ends { stdin, stdout, stderr, snapshots, denials }))
     }
 

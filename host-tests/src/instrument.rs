@@ -12,7 +12,6 @@ use wasmtime_wasi_io::bindings::wasi::io::poll;
 use crate::enforce;
 use crate::engine::engine;
 use crate::state::{Numbers, State};
-use crate::unix;
 
 /// Everything a guest may import.
 pub(crate) fn linker() -> Result<&'static Linker<State>> {
@@ -26,9 +25,9 @@ pub(crate) fn linker() -> Result<&'static Linker<State>> {
     poll::add_to_linker::<State, Counted>(&mut linker, |state| Polls {
         table: &mut state.table,
         numbers: &mut state.numbers,
+        memory_bytes: state.enforcement.memory_bytes(),
     })?;
     enforce::add_to_linker(&mut linker)?;
-    unix::add_to_linker(&mut linker)?;
     Ok(LINKER.get_or_init(|| linker))
 }
 
@@ -41,11 +40,12 @@ impl HasData for Counted {
 struct Polls<'a> {
     table: &'a mut ResourceTable,
     numbers: &'a mut Numbers,
+    memory_bytes: usize,
 }
 
 impl poll::Host for Polls<'_> {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
-        self.numbers.polling(pollables.len(), self.table);
+        self.numbers.polling(pollables.len(), self.table, self.memory_bytes);
         poll::Host::poll(self.table, pollables).await
     }
 }
@@ -56,7 +56,7 @@ impl poll::HostPollable for Polls<'_> {
     }
 
     async fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
-        self.numbers.polling(1, self.table);
+        self.numbers.polling(1, self.table, self.memory_bytes);
         poll::HostPollable::block(self.table, pollable).await
     }
 

@@ -10,29 +10,21 @@
 //! use std::time::Duration;
 //!
 //! use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
-//! use wasi_streams_host::unix::{self, UnixCtx, UnixCtxView, UnixPerms, UnixView};
-//! use wasi_streams_host::{Policy, Ticking, engine, explain_missing, load};
+//! use wasi_streams_host::unix::UnixPerms;
+//! use wasi_streams_host::{Limits, Policy, Ticking, engine, explain_missing, load};
+//! use wasmtime::Store;
 //! use wasmtime::component::{Linker, ResourceTable};
-//! use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
 //! use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2};
 //!
 //! struct State {
 //!     wasi: WasiCtx,
 //!     table: ResourceTable,
-//!     unix: UnixCtx,
 //!     enforcement: Enforcement,
-//!     limits: StoreLimits,
 //! }
 //!
 //! impl WasiView for State {
 //!     fn ctx(&mut self) -> WasiCtxView<'_> {
 //!         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-//!     }
-//! }
-//!
-//! impl UnixView for State {
-//!     fn unix(&mut self) -> UnixCtxView<'_> {
-//!         UnixCtxView { ctx: &self.unix, table: &mut self.table }
 //!     }
 //! }
 //!
@@ -46,22 +38,16 @@
 //! let mut linker = Linker::<State>::new(engine());
 //! p2::add_to_linker_async(&mut linker)?;
 //! enforce::add_to_linker(&mut linker)?;
-//! unix::add_to_linker(&mut linker)?;
 //!
 //! // Nothing is allowed but what is said here.
 //! let policy = Policy::loopback().allow("*.example.org:443")?.allow_unix("/run", "/srv/sockets", UnixPerms::CONNECT);
-//! let enforcement = Enforcement::new(policy).max_sockets(100);
+//! let limits = Limits::default().memory_bytes(64 << 20).sockets(100).resources(1000);
+//! let enforcement = Enforcement::new(policy, limits)?;
 //! let denials = enforcement.denials().clone();
 //! let mut wasi = WasiCtx::builder();
 //! enforcement.configure(wasi.inherit_stdio());
-//! let mut table = ResourceTable::new();
-//! table.set_max_capacity(1000);
-//! let limits = StoreLimitsBuilder::new().memory_size(64 << 20).build();
-//! let state = State { wasi: wasi.build(), table, unix: enforcement.unix()?, enforcement, limits };
-//! let mut store = Store::new(engine(), state);
-//! store.limiter(|state| &mut state.limits);
-//! store.set_epoch_deadline(1);
-//! store.epoch_deadline_async_yield_and_update(1);
+//! let mut store = Store::new(engine(), State { wasi: wasi.build(), table: ResourceTable::new(), enforcement });
+//! enforce::limit(&mut store);
 //!
 //! let component = load("app.wasm".as_ref(), || {})?.component;
 //! let command = p2::bindings::Command::instantiate_async(&mut store, &component, &linker).await;
@@ -82,10 +68,10 @@
 //! | for embedders | what it is |
 //! |---|---|
 //! | [`Policy`], [`Verdict`], [`PolicyError`] | what network a component may use, Unix sockets included; nothing by default |
-//! | [`enforce`] | a policy in force in your linker |
+//! | [`enforce`] | a policy and limits in force in your linker and your store |
 //! | [`Denial`], [`Denials`] | what a component was refused |
 //! | [`unix`] | Unix sockets alone, without a policy |
-//! | [`Limits`] | memory, sockets, resources and time of a [`Guest`] |
+//! | [`Limits`] | memory, sockets, resources and time |
 //! | [`engine`](fn@engine), [`Ticking`] | the engine, and the clock by which loops without end give way |
 //! | [`load`], [`LoadError`], [`explain_missing`] | from a file to a component, compiled once per machine, and clear words when that fails |
 //!

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wasmtime::ResourceLimiter;
+
 /// How much of the host a guest may have; no limits unless set.
 ///
 /// Whatever the limit, the host goes on: it is the guest that fails, in the way that each field says.
@@ -58,5 +60,38 @@ impl Limits {
     pub fn deadline(mut self, longest: impl Into<Option<Duration>>) -> Self {
         self.deadline = longest.into();
         self
+    }
+}
+
+/// The linear memories of a component, counted and limited.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bytes: usize,
+    most: Option<usize>,
+}
+
+impl Memory {
+    pub(crate) fn at_most(most: Option<usize>) -> Self {
+        Memory { bytes: 0, most }
+    }
+
+    /// Their size together; they never shrink.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let all = self.bytes + (desired - current);
+        if self.most.is_some_and(|most| all > most) {
+            return Ok(false);
+        }
+        self.bytes = all;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
     }
 }

@@ -251,8 +251,7 @@ async fn drive(mut store: Store<State>, command: Command, deadline: Option<Durat
         Some(deadline) => timeout(deadline, run).await.ok(),
         None => Some(run.await),
     };
-    let State { table, numbers, .. } = store.data_mut();
-    numbers.publish(table);
+    store.data_mut().publish();
     match ended {
         None => Status::DeadlineExceeded,
         Some(Ok(Ok(()))) => Status::Exited(0),

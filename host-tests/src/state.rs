@@ -1,14 +1,12 @@
 //! What a store holds for one guest: its view of WASI, and the numbers that tests look at.
 
 use tokio::sync::watch;
-use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, TcpSocket};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::enforce::{Enforcement, PolicyView};
-use crate::limits::Limits;
-use crate::unix::{UnixCtx, UnixCtxView, UnixSocket, UnixView};
+use crate::unix::UnixSocket;
 
 /// How many resources of the host a guest has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,7 +72,6 @@ pub struct Snapshot {
 pub struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
-    pub(crate) unix: UnixCtx,
     pub(crate) enforcement: Enforcement,
     pub(crate) numbers: Numbers,
 }
@@ -97,50 +94,36 @@ impl PolicyView for State {
     }
 }
 
-impl UnixView for State {
-    fn unix(&mut self) -> UnixCtxView<'_> {
-        UnixCtxView { ctx: &self.unix, table: &mut self.table }
+impl State {
+    /// The numbers are what they are now, for whoever looks.
+    pub(crate) fn publish(&mut self) {
+        self.numbers.publish(&mut self.table, self.enforcement.memory_bytes());
     }
 }
 
 /// The counting side of [`Snapshot`].
 pub(crate) struct Numbers {
     current: Snapshot,
-    most_memory: Option<usize>,
     /// None if nobody looks: counting takes time in proportion to the number of resources.
     published: Option<watch::Sender<Snapshot>>,
 }
 
 impl Numbers {
-    pub(crate) fn new(limits: &Limits, published: Option<watch::Sender<Snapshot>>) -> Self {
-        Numbers { current: Snapshot::default(), most_memory: limits.memory_bytes, published }
+    pub(crate) fn new(published: Option<watch::Sender<Snapshot>>) -> Self {
+        Numbers { current: Snapshot::default(), published }
     }
 
-    pub(crate) fn polling(&mut self, pollables: usize, table: &mut ResourceTable) {
+    pub(crate) fn polling(&mut self, pollables: usize, table: &mut ResourceTable, memory_bytes: usize) {
         self.current.polls += 1;
         self.current.polled += pollables as u64;
-        self.publish(table);
+        self.publish(table, memory_bytes);
     }
 
-    pub(crate) fn publish(&mut self, table: &mut ResourceTable) {
+    fn publish(&mut self, table: &mut ResourceTable, memory_bytes: usize) {
         if let Some(published) = &self.published {
+            self.current.memory_bytes = memory_bytes;
             self.current.resources = Resources::count(table);
             published.send_replace(self.current);
         }
-    }
-}
-
-impl ResourceLimiter for Numbers {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let all = self.current.memory_bytes + (desired - current);
-        if self.most_memory.is_some_and(|most| all > most) {
-            return Ok(false);
-        }
-        self.current.memory_bytes = all;
-        Ok(true)
-    }
-
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(true)
     }
 }

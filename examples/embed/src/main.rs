@@ -1,37 +1,25 @@
 //! A host of its own: wasmtime and wasi-streams-host, one component, a policy and limits. At the end it says what it has refused.
 
-mod options;
+use std::{env, process::ExitCode, time::Duration};
 
-use std::process::ExitCode;
-
-use anyhow::Result;
-use options::{Options, Request};
+use anyhow::{Context, Result};
 use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
-use wasi_streams_host::unix::{self, UnixCtx, UnixCtxView, UnixPerms, UnixView};
-use wasi_streams_host::{Denial, Policy, Ticking, Verdict, block_on, engine, explain_missing, load};
+use wasi_streams_host::{
+    Denial, Limits, Policy, Ticking, Verdict, block_on, engine, explain_missing, load, unix::UnixPerms,
+};
+use wasmtime::Store;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, p2, p2::bindings::Command};
 
-/// What the store holds for the component.
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
-    unix: UnixCtx,
     enforcement: Enforcement,
-    limits: StoreLimits,
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl UnixView for State {
-    fn unix(&mut self) -> UnixCtxView<'_> {
-        UnixCtxView { ctx: &self.unix, table: &mut self.table }
     }
 }
 
@@ -41,65 +29,35 @@ impl PolicyView for State {
     }
 }
 
-/// Loopback, what the options name, and nobody sends mail whatever they say.
-fn policy(options: &Options) -> Result<Policy> {
-    let mut policy = Policy::loopback();
-    for host in &options.allow {
-        policy = policy.allow(host)?;
-    }
-    if let Some((guest, folder)) = &options.unix {
-        policy = policy.allow_unix(guest, folder, UnixPerms::ALL);
-    }
-    Ok(policy.hook(|denial| match denial {
-        Denial::Connect(peer) if peer.port() == 25 => Verdict::Deny,
+async fn run(arguments: &[String]) -> Result<u8> {
+    let path = arguments.first().context("usage: embed COMPONENT [ARGS...]; its /run is the current folder")?;
+    let policy = Policy::loopback().allow("*.example.org:443")?.allow("10.0.0.0/8:8000-8999")?;
+    let policy = policy.allow_unix("/run", env::current_dir()?, UnixPerms::ALL);
+    let policy = policy.hook(|denial| match denial {
+        Denial::Connect(peer) if peer.port() == 25 => Verdict::Deny, // whatever the rules say, nobody sends mail
         _ => Verdict::Rules,
-    }))
-}
-
-fn store(options: &Options, enforcement: Enforcement) -> Result<Store<State>> {
-    let mut wasi = WasiCtx::builder();
-    wasi.inherit_stdio().arg(options.component.to_string_lossy()).args(&options.arguments);
-    enforcement.configure(&mut wasi);
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(options.max_resources);
-    let limits = StoreLimitsBuilder::new().memory_size(options.max_memory).build();
-    let state = State { wasi: wasi.build(), table, unix: enforcement.unix()?, enforcement, limits };
-    let mut store = Store::new(engine(), state);
-    store.limiter(|state| &mut state.limits);
-    // It gives way every 10 ms, so that the time limit below holds in loops without end, too.
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
-    Ok(store)
-}
-
-fn linker() -> Result<Linker<State>> {
-    let mut linker = Linker::new(engine());
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    enforce::add_to_linker(&mut linker)?;
-    unix::add_to_linker(&mut linker)?;
-    Ok(linker)
-}
-
-async fn run(options: Options) -> Result<u8> {
-    let component = load(&options.component, || eprintln!("embed: compiling, once ..."))?.component;
-    let enforcement = Enforcement::new(policy(&options)?).max_sockets(options.max_sockets);
+    });
+    let limits = Limits::default().memory_bytes(64 << 20).sockets(20).resources(1000);
+    let enforcement = Enforcement::new(policy, limits)?;
     let denials = enforcement.denials().clone();
-    let mut store = store(&options, enforcement)?;
-    let command = Command::instantiate_async(&mut store, &component, &linker()?).await;
-    let command = command.map_err(|error| explain_missing(&component, error))?;
 
+    let mut wasi = WasiCtx::builder();
+    enforcement.configure(wasi.inherit_stdio().args(arguments));
+    let mut store = Store::new(engine(), State { wasi: wasi.build(), table: ResourceTable::new(), enforcement });
+    enforce::limit(&mut store);
+    let mut linker = Linker::new(engine());
+    p2::add_to_linker_async(&mut linker)?;
+    enforce::add_to_linker(&mut linker)?;
+
+    let component = load(path.as_ref(), || eprintln!("embed: compiling, once ..."))?.component;
+    let command = Command::instantiate_async(&mut store, &component, &linker).await;
+    let command = command.map_err(|error| explain_missing(&component, error))?;
     let _ticking = Ticking::start();
-    let ended = tokio::time::timeout(options.timeout, command.wasi_cli_run().call_run(&mut store)).await;
-    for denial in denials.list() {
-        eprintln!("embed: {denial}");
-    }
-    match ended {
-        Err(_) => {
-            eprintln!("embed: ended it after {:?}", options.timeout);
-            Ok(124)
-        }
-        Ok(Ok(result)) => Ok(result.is_err().into()),
-        Ok(Err(error)) => match error.downcast_ref::<I32Exit>() {
+    let ended = tokio::time::timeout(Duration::from_secs(5), command.wasi_cli_run().call_run(&mut store)).await;
+    denials.list().iter().for_each(|denial| eprintln!("embed: {denial}"));
+    match ended.context("it has run for five seconds, which is as long as it may")? {
+        Ok(result) => Ok(result.is_err().into()),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(status)) => Ok(u8::try_from(*status).unwrap_or(1)),
             None => Err(anyhow::Error::from(error).context("the component trapped")),
         },
@@ -107,15 +65,8 @@ async fn run(options: Options) -> Result<u8> {
 }
 
 fn main() -> ExitCode {
-    let result = match options::parse() {
-        Ok(Request::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Request::Run(options)) => block_on(run(options)),
-        Err(error) => Err(error),
-    };
-    result.map(ExitCode::from).unwrap_or_else(|error| {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    block_on(run(&arguments)).map(ExitCode::from).unwrap_or_else(|error| {
         eprintln!("embed: {error:#}");
         ExitCode::from(2)
     })

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::net::UnixListener;
 use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
-use wasi_streams_host::unix::{self, UnixCtx, UnixCtxView, UnixPerms, UnixView};
+use wasi_streams_host::unix::UnixPerms;
 use wasi_streams_host::{
     Denial, Guest, Limits, Policy, Status, Verdict, block_on, components_dir, engine, explain_missing, load, peer::Peer,
 };
@@ -20,19 +20,12 @@ use crate::support::Folder;
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
-    unix: UnixCtx,
     enforcement: Enforcement,
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl UnixView for State {
-    fn unix(&mut self) -> UnixCtxView<'_> {
-        UnixCtxView { ctx: &self.unix, table: &mut self.table }
     }
 }
 
@@ -48,17 +41,14 @@ async fn embed(name: &str, arguments: &[&str], policy: Policy) -> Result<(String
     let mut linker = Linker::<State>::new(engine());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     enforce::add_to_linker(&mut linker)?;
-    unix::add_to_linker(&mut linker)?;
 
-    let enforcement = Enforcement::new(policy);
+    let enforcement = Enforcement::new(policy, Limits::default())?;
     let (denials, output) = (enforcement.denials().clone(), MemoryOutputPipe::new(64 * 1024));
     let mut builder = WasiCtx::builder();
     builder.arg(name).args(arguments).stdout(output.clone()).stderr(output.clone());
     enforcement.configure(&mut builder);
-    let unix = enforcement.unix()?;
-    let state = State { wasi: builder.build(), table: ResourceTable::new(), unix, enforcement };
-    let mut store = Store::new(engine(), state);
-    store.set_epoch_deadline(u64::MAX / 2);
+    let mut store = Store::new(engine(), State { wasi: builder.build(), table: ResourceTable::new(), enforcement });
+    enforce::limit(&mut store);
     let command = Command::instantiate_async(&mut store, &component, &linker).await?;
     let _ = command.wasi_cli_run().call_run(&mut store).await;
     Ok((String::from_utf8(output.contents().to_vec())?, denials.list()))
