@@ -15,6 +15,7 @@ use wasmtime_wasi::p2::bindings::Command;
 use crate::capture::Reader;
 use crate::denial::{Denial, Denials};
 use crate::engine::Ticking;
+use crate::patience::patiently;
 use crate::state::{Snapshot, State};
 
 /// A guest that has been started; dropping it stops the guest.
@@ -125,8 +126,8 @@ impl Running {
     ///
     /// If the guest ends first, or 30 seconds pass.
     pub async fn wait_line(&mut self, prefix: &str) -> Result<String> {
-        let line = timeout(PATIENCE, self.ends.stdout.next_line(prefix)).await;
-        self.or_report(line.ok().flatten(), prefix)
+        let line = patiently(PATIENCE, self.ends.stdout.next_line(prefix)).await;
+        self.or_report(line.flatten(), prefix)
     }
 
     /// The same for standard error.
@@ -135,8 +136,8 @@ impl Running {
     ///
     /// If the guest ends first, or 30 seconds pass.
     pub async fn wait_stderr_line(&mut self, prefix: &str) -> Result<String> {
-        let line = timeout(PATIENCE, self.ends.stderr.next_line(prefix)).await;
-        self.or_report(line.ok().flatten(), prefix)
+        let line = patiently(PATIENCE, self.ends.stderr.next_line(prefix)).await;
+        self.or_report(line.flatten(), prefix)
     }
 
     /// Waits until the guest's numbers are as wanted; they are looked at whenever the guest polls.
@@ -145,11 +146,11 @@ impl Running {
     ///
     /// If the guest ends first, or 30 seconds pass; the error holds the last numbers.
     pub async fn wait_until(&mut self, wanted: impl Fn(&Snapshot) -> bool) -> Result<Snapshot> {
-        let waited = timeout(PATIENCE, self.ends.snapshots.wait_for(|snapshot| wanted(snapshot)));
+        let waited = patiently(PATIENCE, self.ends.snapshots.wait_for(|snapshot| wanted(snapshot)));
         let how = match waited.await {
-            Ok(Ok(snapshot)) => return Ok(*snapshot),
-            Ok(Err(_)) => "ended with",
-            Err(_) => "stays at",
+            Some(Ok(snapshot)) => return Ok(*snapshot),
+            Some(Err(_)) => "ended with",
+            None => "stays at",
         };
         bail!("{} {how} {:?}\n{}", self.name, self.snapshot(), self.output())
     }
@@ -162,7 +163,7 @@ impl Running {
     /// 30 seconds.
     pub async fn write_stdin(&mut self, bytes: &[u8]) -> Result<()> {
         let stdin = self.ends.stdin.as_mut().context("standard input is not an open pipe")?;
-        timeout(PATIENCE, stdin.write_all(bytes)).await.context("the guest does not read its input")??;
+        patiently(PATIENCE, stdin.write_all(bytes)).await.context("the guest does not read its input")??;
         Ok(())
     }
 

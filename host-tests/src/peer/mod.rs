@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::patience::patiently;
 
@@ -150,11 +150,11 @@ impl Peer {
     pub async fn expect_loss(&mut self) -> Result<std::io::ErrorKind> {
         let mut buffer = vec![0; CHUNK];
         loop {
-            match timeout(DEADLINE, self.stream.read(&mut buffer)).await {
-                Ok(Ok(0)) => bail!("the connection ended in order"),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Ok(error.kind()),
-                Err(_) => bail!("the connection is not lost within {DEADLINE:?}"),
+            match patiently(DEADLINE, self.stream.read(&mut buffer)).await {
+                Some(Ok(0)) => bail!("the connection ended in order"),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Ok(error.kind()),
+                None => bail!("the connection is not lost within {DEADLINE:?}"),
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::{DEADLINE, within};
+use crate::patience::patiently;
 
 /// A running program; dropping it kills it.
 #[derive(Debug)]
@@ -152,7 +153,7 @@ impl Program {
         self.close_stdin();
         // Both at once, or a program that writes much to one waits for us while we wait for the other.
         let output = async { tokio::join!(rest(&mut self.stdout), rest(&mut self.stderr), self.child.wait()) };
-        let ended = timeout(DEADLINE, output).await;
+        let ended = patiently(DEADLINE, output).await;
         let (stdout, stderr, status) = ended.with_context(|| format!("{} runs on after {DEADLINE:?}", self.name))?;
         Ok(ProgramStatus { name: self.name, code: status?.code(), stdout, stderr })
     }
@@ -161,7 +162,7 @@ impl Program {
 /// The next line that starts so, else those that were passed over.
 async fn next_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, prefix: &str) -> Result<String, String> {
     let mut passed = String::new();
-    while let Ok(Ok(Some(line))) = timeout(DEADLINE, lines.next_line()).await {
+    while let Some(Ok(Some(line))) = patiently(DEADLINE, lines.next_line()).await {
         if line.starts_with(prefix) {
             return Ok(line);
         }

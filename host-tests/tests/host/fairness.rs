@@ -6,13 +6,12 @@
 //! 99 makes the same number of rounds, and the flood is counted from the first of all these rounds to the last: a single
 //! client that gets less than half of its share would make the flood that much longer.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use wasi_streams_host::peer::Peer;
-use wasi_streams_host::{Guest, block_on};
+use wasi_streams_host::{Guest, block_on, patiently};
 
 use crate::support::{DEADLINE, heavy, number};
 
@@ -32,7 +31,7 @@ fn beside_a_flood_each_of_99_others_keeps_half_of_its_fair_share() -> Result<()>
         let (echoed, flowing) = oneshot::channel();
         let flood = tokio::spawn(flood(Peer::connect(address).await?, echoed));
         guest.wait_line("all are here").await?;
-        timeout(DEADLINE, flowing).await??;
+        patiently(DEADLINE, flowing).await.context("it takes too long")??;
         let mut games = JoinSet::new();
         for mut other in others {
             games.spawn(async move {

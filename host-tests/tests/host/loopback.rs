@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, interval, timeout};
+use wasi_streams_host::patiently;
 use wasi_streams_host::peer::{BlackHole, Peer};
 
 pub(crate) const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -28,7 +29,7 @@ impl Echo {
     }
 
     pub(crate) async fn accept(&self) -> Result<(Peer, SocketAddr)> {
-        let (stream, peer) = timeout(DEADLINE, self.0.accept()).await.context("the guest does not connect")??;
+        let (stream, peer) = patiently(DEADLINE, self.0.accept()).await.context("the guest does not connect")??;
         Ok((Peer::over(stream), peer))
     }
 

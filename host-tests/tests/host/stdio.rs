@@ -5,9 +5,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::time::timeout;
 use wasi_streams_host::peer::{Listener, Peer};
-use wasi_streams_host::{Guest, Running, block_on, components_dir};
+use wasi_streams_host::{Guest, Running, block_on, components_dir, patiently};
 
 #[test]
 fn a_socket_works_while_standard_input_is_waited_for() -> Result<()> {
@@ -84,12 +83,12 @@ fn the_runner_passes_pipes_through_in_both_directions() -> Result<()> {
         assert_eq!(peer.read_line().await?, b"in\n");
         peer.write_all(b"out\n").await?;
         let mut heard = [0; 4];
-        timeout(DEADLINE, stdout.read_exact(&mut heard)).await??;
+        patiently(DEADLINE, stdout.read_exact(&mut heard)).await.context("it takes too long")??;
         assert_eq!(&heard, b"out\n");
         drop(stdin);
         assert_eq!(peer.read_to_end().await?, b"");
         drop(peer);
-        let output = timeout(DEADLINE, child.wait_with_output()).await??;
+        let output = patiently(DEADLINE, child.wait_with_output()).await.context("it takes too long")??;
         assert_eq!((output.status.code(), output.stderr), (Some(0), b"sent 3 bytes\n".to_vec()));
         Ok(())
     })

@@ -12,9 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
-use wasi_streams_host::components_dir;
 use wasi_streams_host::peer::Peer;
+use wasi_streams_host::{components_dir, patiently};
 
 /// How long anything may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -89,7 +88,7 @@ pub(crate) fn raise_descriptors(count: u64) -> Result<u64> {
 /// If the connection is lost, or nothing comes.
 pub(crate) async fn read_piece(peer: &mut Peer) -> Result<Vec<u8>> {
     let mut piece = vec![0; 64 * 1024];
-    let length = timeout(DEADLINE, peer.stream().read(&mut piece)).await.context("waited for data")??;
+    let length = patiently(DEADLINE, peer.stream().read(&mut piece)).await.context("waited for data")??;
     piece.truncate(length);
     Ok(piece)
 }
@@ -180,7 +179,7 @@ impl Process {
     /// Writes to standard input.
     pub(crate) async fn write_stdin(&mut self, text: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("standard input is open")?;
-        Ok(timeout(DEADLINE, stdin.write_all(text.as_bytes())).await??)
+        Ok(patiently(DEADLINE, stdin.write_all(text.as_bytes())).await.context("it takes too long")??)
     }
 
     /// How many descriptors it has open.
@@ -191,27 +190,27 @@ impl Process {
 
     /// Waits until it has so many descriptors open.
     pub(crate) async fn wait_descriptors(&self, wanted: usize) -> Result<()> {
-        let waited = timeout(DEADLINE, async {
+        let waited = patiently(DEADLINE, async {
             while self.descriptors()? != wanted {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             anyhow::Ok(())
         });
         match waited.await {
-            Ok(result) => result,
-            Err(_) => bail!("{} descriptors stay open, not {wanted}", self.descriptors()?),
+            Some(result) => result,
+            None => bail!("{} descriptors stay open, not {wanted}", self.descriptors()?),
         }
     }
 
     /// Closes standard input and waits for the end.
     pub(crate) async fn finish(mut self) -> Result<ExitStatus> {
         self.stdin = None;
-        Ok(timeout(DEADLINE, self.child.wait()).await.context("the runner does not end")??)
+        Ok(patiently(DEADLINE, self.child.wait()).await.context("the runner does not end")??)
     }
 }
 
 async fn wait_line(lines: &mut Lines<BufReader<impl AsyncRead + Unpin>>, prefix: &str) -> Result<String> {
-    let waited = timeout(DEADLINE, async {
+    let waited = patiently(DEADLINE, async {
         while let Some(line) = lines.next_line().await? {
             if line.starts_with(prefix) {
                 return Ok(line);

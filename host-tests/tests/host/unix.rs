@@ -9,10 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
 use wasi_streams_host::peer::{Program, Python};
 use wasi_streams_host::unix::UnixPerms;
-use wasi_streams_host::{Guest, Policy, Running, Status, block_on, components_dir, engine, load};
+use wasi_streams_host::{Guest, Policy, Running, Status, block_on, components_dir, engine, load, patiently};
 
 use crate::support::{DEADLINE, Folder, LONGEST_PAUSE, assert_same, heavy, number, pattern, timely};
 use crate::tls_support::{NAME, Pki};
@@ -218,7 +217,7 @@ fn a_listener_whose_file_is_deleted_serves_those_that_it_has() -> Result<()> {
         assert!(gone.stderr.contains("no such file"), "{gone}");
         peer.write_all(b"still").await?;
         let mut answer = [0; 5];
-        timeout(DEADLINE, peer.read_exact(&mut answer)).await??;
+        patiently(DEADLINE, peer.read_exact(&mut answer)).await.context("it takes too long")??;
         assert_eq!(&answer, b"still");
         drop(peer);
         end(guest).await
@@ -268,7 +267,7 @@ fn nobody_waits_for_a_peer_that_takes_nothing() -> Result<()> {
         let folder = Folder::new();
         let listener = UnixListener::bind(path(&folder))?;
         let mut guest = with_sockets("unix", &folder).args(["freeze", "/run/echo.sock"]).start().await?;
-        let (_stalled, _) = timeout(DEADLINE, listener.accept()).await??;
+        let (_stalled, _) = patiently(DEADLINE, listener.accept()).await.context("it takes too long")??;
         assert_eq!(guest.wait_line("queued ").await?, "queued true");
         let gap = number(&guest.wait_line("largest gap ").await?, "largest gap ")?;
         assert!(gap < LONGEST_PAUSE, "the program stood still for {gap} ms");
@@ -286,11 +285,11 @@ fn what_was_written_before_a_close_arrives_whole_at_a_slow_peer() -> Result<()> 
         let listener = UnixListener::bind(path(&folder))?;
         let length = LENGTH.to_string();
         let guest = with_sockets("unix", &folder).args(["upload", "/run/echo.sock", &length]).start().await?;
-        let (mut peer, _) = timeout(DEADLINE, listener.accept()).await??;
+        let (mut peer, _) = patiently(DEADLINE, listener.accept()).await.context("it takes too long")??;
         let mut received = Vec::new();
         let mut piece = vec![0; 256 * 1024];
         loop {
-            let n = timeout(DEADLINE, peer.read(&mut piece)).await??;
+            let n = patiently(DEADLINE, peer.read(&mut piece)).await.context("it takes too long")??;
             if n == 0 {
                 break;
             }
@@ -352,7 +351,7 @@ fn many_clients_at_once_are_served_behind_a_short_queue() -> Result<()> {
             }));
         }
         for client in clients {
-            timeout(DEADLINE, client).await???;
+            patiently(DEADLINE, client).await.context("it takes too long")???;
         }
         end(guest).await
     })
@@ -372,7 +371,7 @@ fn only_components_with_the_feature_import_the_interface() -> Result<()> {
 }
 
 async fn wait_for(path: &Path) -> Result<()> {
-    let waited = timeout(DEADLINE, async {
+    let waited = patiently(DEADLINE, async {
         while !path.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

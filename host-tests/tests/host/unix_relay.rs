@@ -3,10 +3,9 @@
 use anyhow::{Context, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixListener;
-use tokio::time::timeout;
 use wasi_streams_host::peer::Listener;
 use wasi_streams_host::unix::UnixPerms;
-use wasi_streams_host::{Guest, Policy, block_on};
+use wasi_streams_host::{Guest, Policy, block_on, patiently};
 
 use crate::support::{DEADLINE, Folder, assert_same, pattern};
 
@@ -18,7 +17,7 @@ fn the_host_moves_bytes_between_a_unix_socket_and_tcp() -> Result<()> {
         let policy = Policy::loopback().allow_unix("/run", folder.path(), UnixPerms::ALL);
         let arguments = ["relay", "/run/sock", "127.0.0.1", &far.port().to_string()];
         let guest = Guest::named("unix").policy(policy).args(arguments).start().await?;
-        let (near, _) = timeout(DEADLINE, near.accept()).await??;
+        let (near, _) = patiently(DEADLINE, near.accept()).await.context("it takes too long")??;
         let mut far = far.accept().await?;
         let (from_near, to_near) = near.into_split();
         let (from_far, to_far) = far.stream().split();
@@ -26,7 +25,7 @@ fn the_host_moves_bytes_between_a_unix_socket_and_tcp() -> Result<()> {
         let moved = async {
             tokio::try_join!(send(to_near, &there), send(to_far, &back), receive(from_far), receive(from_near))
         };
-        let ((), (), got_there, got_back) = timeout(DEADLINE, moved).await.context("the bytes do not arrive")??;
+        let ((), (), got_there, got_back) = patiently(DEADLINE, moved).await.context("the bytes do not arrive")??;
         assert_same(&got_there, &there);
         assert_same(&got_back, &back);
         let outcome = guest.finish().await.success()?;
