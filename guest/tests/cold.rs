@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wasi_streams::sim::{Faults, Network, Peer};
-use wasi_streams::{Instant, Result, Server, StreamReader, StreamWriter, spawn, start_server, yield_now};
+use wasi_streams::{Instant, Result, Server, StreamReader, StreamWriter, spawn, yield_now};
 
+use common::place::{client_of, start};
 use common::{ms, pass, simulate, with_state};
 
 #[test]
@@ -85,8 +86,8 @@ fn a_cold_connection_is_noticed_within_a_tick_and_a_sweep_where_more_are_always_
 /// An echo server with so many clients, all of them connected; and when a request of a cold one was noticed last.
 async fn crowd(net: &Network, n: usize) -> (Server, Rc<Cell<Option<Instant>>>, Vec<Peer>) {
     let noticed = Rc::new(Cell::new(None));
-    let server = start_server(with_state(&noticed, serve), "127.0.0.1", 0).backlog(2000).await.unwrap();
-    let peers: Vec<Peer> = (0..n).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
+    let server = start(with_state(&noticed, serve)).backlog(2000).await.unwrap();
+    let peers: Vec<Peer> = (0..n).map(|_| client_of(&net, &server)).collect();
     while server.connections() < n {
         yield_now().await;
     }

@@ -4,12 +4,13 @@ mod common;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use wasi_streams::sim::{ErrorCode, Event, Network};
-use wasi_streams::{AddressFamily, Error, ResolveErrorKind, Socket, open_connection, start_server, timeout};
+use wasi_streams::{AddressFamily, Error, KeepAlive, ResolveErrorKind, Socket, open_connection, start_server, timeout};
 use wasi_streams::{StreamReader, StreamWriter};
 
-use common::{addr, ms, secs, simulate};
+use common::{addr, ms, secs, settle, simulate};
 
 #[test]
 fn o01_gives_reader_and_writer_once_connected() {
@@ -336,4 +337,46 @@ fn name(net: &Network, at: &[&str]) -> Vec<SocketAddr> {
     let ips: Vec<_> = at.iter().map(SocketAddr::ip).collect();
     net.name("many.test", &ips);
     at
+}
+
+#[test]
+fn r02_a_client_with_a_limit_of_zero_never_touches_the_network() {
+    simulate(async |net| {
+        let listener = net.listen(addr("10.0.0.1:80"));
+        let calls = net.counts().host_calls;
+        for host in ["10.0.0.1", "localhost"] {
+            let error = open_connection(host, 80).limit(0).await.unwrap_err();
+            assert!(matches!(&error, Error::InvalidInput(text) if text.contains("limit")), "{error}");
+        }
+        assert_eq!(net.counts().host_calls, calls);
+        settle().await;
+        assert!(net.events().is_empty() && listener.try_accept().is_none());
+    });
+}
+
+#[test]
+fn o18_a_local_address_keeps_its_scope() {
+    simulate(async |net| {
+        net.local_ips(&["fe80::1".parse().unwrap()]);
+        let _listener = net.listen(addr("[2001:db8::1]:80"));
+        let local: SocketAddr = addr("[fe80::1%2]:0");
+        let (_reader, writer) = open_connection("2001:db8::1", 80).local_addr(local).await.unwrap();
+        let Some(SocketAddr::V6(bound)) = writer.local_addr() else { panic!("an IPv6 address") };
+        assert_eq!(bound.scope_id(), 2);
+        writer.close();
+    });
+}
+
+#[test]
+fn o27_arguments_beside_a_socket_are_used_or_refused() {
+    simulate(async |_net| {
+        let bad = KeepAlive { idle: Some(Duration::ZERO), ..KeepAlive::default() };
+        let error = open_connection((), ()).socket(Socket::pair().0).keep_alive(bad).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        let good = KeepAlive::default();
+        let error = open_connection((), ()).socket(Socket::pair().0).keep_alive(good).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
+        let local = open_connection((), ()).socket(Socket::pair().0).local_addr(("127.0.0.1", 0));
+        assert_eq!(local.await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    });
 }

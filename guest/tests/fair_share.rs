@@ -11,8 +11,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wasi_streams::sim::{Faults, Network, Peer};
-use wasi_streams::{Result, StreamReader, StreamWriter, spawn, start_server, yield_now};
+use wasi_streams::{Result, StreamReader, StreamWriter, spawn, yield_now};
 
+use common::place::{client_of, start};
 use common::{simulate, with_state};
 
 #[test]
@@ -43,8 +44,8 @@ fn pieces_of_the_flood(turns: u64) -> u64 {
     simulate(async move |net| {
         net.set_faults(Faults { max_read: Some(PIECE), ..Faults::default() });
         let seen = Rc::new(Seen::default());
-        let server = start_server(with_state(&seen, serve), "127.0.0.1", 0).backlog(1000).await.unwrap();
-        let connect = |net: &Network| net.connect(server.sockets()[0]).unwrap();
+        let server = start(with_state(&seen, serve)).backlog(1000).await.unwrap();
+        let connect = |net: &Network| client_of(&net, &server);
         let others: Vec<Peer> = (0..OTHERS).map(|_| connect(&net)).collect();
         let flooding = connect(&net);
         flooding.send(&vec![b'f'; FLOOD]);

@@ -1,19 +1,17 @@
 //! One connection that could go on for ever lets the others have their turn.
 
+mod common;
+
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{StreamReader, StreamWriter, open_connection, run, spawn, yield_now};
+use wasi_streams::{StreamReader, StreamWriter, run, spawn, yield_now};
 
-const ADDRESS: &str = "192.0.2.1:80";
+use common::place::connected_within;
 
 async fn connect(net: &Network) -> (StreamReader, StreamWriter, Peer) {
-    let address: SocketAddr = ADDRESS.parse().unwrap();
-    let listener = net.listen(address);
-    let (reader, writer) = open_connection(address.ip(), address.port()).await.unwrap();
-    (reader, writer, listener.accept().await)
+    connected_within(net, None).await
 }
 
 /// Counts how often another task gets its turn until `done`.

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wasi_streams::sim::{Faults, Network, Peer};
-use wasi_streams::{Instant, Server, open_connection, sleep, spawn, start_server, yield_now};
+use wasi_streams::{Instant, Server, sleep, spawn, yield_now};
 
-use common::{addr, echo, ms, pattern, secs, settle, simulate};
+use common::place::{Place, client_of, connected_within, listen, start};
+use common::{echo, ms, pattern, secs, settle, simulate};
 
 const SEEDS: u64 = 200;
 
@@ -18,10 +19,10 @@ fn a_server_echoes_every_byte_under_every_fault() {
     for seed in 0..SEEDS {
         simulate(async |net| {
             squeeze(&net, seed);
-            let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
+            let server = start(echo).await.unwrap();
             let clients: Vec<_> = (0..4)
                 .map(|i| {
-                    let peer = net.connect(server.sockets()[0]).unwrap();
+                    let peer = client_of(&net, &server);
                     let net = net.clone();
                     spawn(async move {
                         let data = pattern(1 + (seed as usize * 37 + i * 997) % 2500, seed + i as u64);
@@ -50,8 +51,8 @@ fn clients_get_every_byte_back_under_every_fault() {
     for seed in 0..SEEDS {
         simulate(async |net| {
             squeeze(&net, seed);
-            let listener = net.listen(addr("10.0.0.1:7"));
-            let clients: Vec<_> = (0..4).map(|i| spawn(send_and_check(([10, 0, 0, 1], 7).into(), seed, i))).collect();
+            let (listener, place) = listen(&net);
+            let clients: Vec<_> = (0..4).map(|i| spawn(send_and_check(place.clone(), seed, i))).collect();
             for _ in 0..4 {
                 let peer = listener.accept().await;
                 drop(spawn(async move {
@@ -78,9 +79,9 @@ fn a_program_talks_to_itself_under_every_fault() {
             net.set_send_buffer(500);
             net.set_receive_buffer(700);
             squeeze(&net, seed);
-            let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
-            let at = server.sockets()[0];
-            let clients: Vec<_> = (0..4).map(|i| spawn(send_and_check(at, seed, i))).collect();
+            let server = start(echo).await.unwrap();
+            let at = Place::of(&server);
+            let clients: Vec<_> = (0..4).map(|i| spawn(send_and_check(at.clone(), seed, i))).collect();
             for client in clients {
                 client.await.unwrap();
             }
@@ -94,8 +95,8 @@ fn a_program_talks_to_itself_under_every_fault() {
 fn many_connections_under_a_small_budget_all_get_their_echo_in_turn() {
     simulate(async |net| {
         net.set_faults(Faults { budget: Some(128), ..Faults::default() });
-        let server = start_server(echo, "127.0.0.1", 0).backlog(1000).await.unwrap();
-        let peers: Vec<Peer> = (0..1000).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
+        let server = start(echo).backlog(1000).await.unwrap();
+        let peers: Vec<Peer> = (0..1000).map(|_| client_of(&net, &server)).collect();
         settle().await;
         while server.connections() < 1000 {
             yield_now().await;
@@ -124,9 +125,9 @@ fn many_connections_under_a_small_budget_all_get_their_echo_in_turn() {
 fn connections_that_never_rest_do_not_starve_one_behind_them() {
     simulate(async |net| {
         net.set_faults(Faults { budget: Some(128), ..Faults::default() });
-        let server = start_server(echo, "127.0.0.1", 0).backlog(1000).await.unwrap();
-        let busy: Vec<Peer> = (0..400).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
-        let last = net.connect(server.sockets()[0]).unwrap();
+        let server = start(echo).backlog(1000).await.unwrap();
+        let busy: Vec<Peer> = (0..400).map(|_| client_of(&net, &server)).collect();
+        let last = client_of(&net, &server);
         while server.connections() < 401 {
             yield_now().await;
         }
@@ -155,12 +156,11 @@ fn connections_that_never_rest_do_not_starve_one_behind_them() {
 fn of_many_that_never_rest_each_is_served_as_often_as_any_other() {
     simulate(async |net| {
         net.set_faults(Faults { budget: Some(128), ..Faults::default() });
-        let server = start_server(echo, "127.0.0.1", 0).backlog(1000).await.unwrap();
+        let server = start(echo).backlog(1000).await.unwrap();
         let total = Rc::new(Cell::new(0_u32));
         let served: Vec<Rc<Cell<u32>>> = (0..400).map(|_| Rc::default()).collect();
         for served in &served {
-            let (peer, served, total) =
-                (net.connect(server.sockets()[0]).unwrap(), Rc::clone(served), Rc::clone(&total));
+            let (peer, served, total) = (client_of(&net, &server), Rc::clone(served), Rc::clone(&total));
             drop(spawn(async move {
                 while total.get() < 40_000 {
                     peer.send(b"again");
@@ -232,9 +232,9 @@ fn squeeze(net: &Network, seed: u64) {
 }
 
 /// Sends data to an echo server at `at` while it reads what comes back.
-async fn send_and_check(at: std::net::SocketAddr, seed: u64, i: usize) {
+async fn send_and_check(at: Place, seed: u64, i: usize) {
     let data = Rc::new(pattern(1 + (seed as usize * 41 + i * 991) % 2500, seed + i as u64));
-    let (mut reader, writer) = open_connection(at.ip(), at.port()).await.unwrap();
+    let (mut reader, writer) = at.open().await.unwrap();
     let writing = spawn({
         let data = Rc::clone(&data);
         async move {
@@ -254,8 +254,8 @@ async fn send_and_check(at: std::net::SocketAddr, seed: u64, i: usize) {
 
 /// So many clients of an echo server, all of them connected and quiet.
 async fn crowd(net: &Network, n: usize) -> (Server, Vec<Peer>) {
-    let server = start_server(echo, "127.0.0.1", 80).backlog(1000).await.unwrap();
-    let peers: Vec<Peer> = (0..n).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
+    let server = start(echo).backlog(1000).await.unwrap();
+    let peers: Vec<Peer> = (0..n).map(|_| client_of(&net, &server)).collect();
     while server.connections() < n {
         yield_now().await;
     }
@@ -271,12 +271,11 @@ fn chatter(net: &Network, n: usize) -> Rc<Cell<u32>> {
         }
     }
     let count = Rc::new(Cell::new(0));
-    for i in 0..n {
+    for _ in 0..n {
         let (net, weak) = (net.clone(), Rc::downgrade(&count));
         drop(spawn(async move {
-            let listener = net.listen(([10, 0, 0, 9], 1000 + i as u16).into());
-            let (mut reader, writer) = open_connection("10.0.0.9", 1000 + i as u16).await.unwrap();
-            step(net.clone(), listener.accept().await, weak.clone());
+            let (mut reader, writer, peer) = connected_within(&net, None).await;
+            step(net.clone(), peer, weak.clone());
             while let Some(count) = weak.upgrade() {
                 count.set(count.get() + 1);
                 drop(count);
@@ -292,9 +291,9 @@ fn chatter(net: &Network, n: usize) -> Rc<Cell<u32>> {
 fn once_a_crowd_has_gone_a_flood_costs_no_more_polls_than_before() {
     simulate(async |net| {
         net.set_faults(Faults { budget: Some(128), max_read: Some(64), ..Faults::default() });
-        let server = start_server(echo, "127.0.0.1", 0).backlog(1000).await.unwrap();
+        let server = start(echo).backlog(1000).await.unwrap();
         let flood = async || {
-            let peer = net.connect(server.sockets()[0]).unwrap();
+            let peer = client_of(&net, &server);
             let data = pattern(64 * 1024, 1);
             let before = net.counts().polls;
             peer.send(&data);
@@ -304,7 +303,7 @@ fn once_a_crowd_has_gone_a_flood_costs_no_more_polls_than_before() {
             net.counts().polls - before
         };
         let before = flood().await;
-        let crowd: Vec<Peer> = (0..400).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
+        let crowd: Vec<Peer> = (0..400).map(|_| client_of(&net, &server)).collect();
         for _ in 0..3 {
             crowd.iter().for_each(|peer| peer.send(b"all at once"));
             for peer in &crowd {

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{EXIT_STALL, Instant, Report, StreamReader, StreamWriter, run, sleep, spawn, start_server, timeout};
+use wasi_streams::{EXIT_STALL, Instant, Report, StreamReader, StreamWriter, run, sleep, spawn, timeout};
 
+use common::place::{client_of, name_of, start};
 use common::{MEGABYTES, assert_no_task_panicked, collect_reports, connected, ms, secs, settle, take_reports};
 
 #[test]
@@ -66,8 +67,8 @@ fn aborted_by_the_server_while_the_peer_stalls() {
             writer.write(vec![0; MEGABYTES]).unwrap();
             writer.drain().await.unwrap();
         };
-        let server = start_server(handler, "127.0.0.1", 0).await.unwrap();
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let server = start(handler).await.unwrap();
+        let peer = client_of(&net, &server);
         peer.stall();
         sleep(secs(1)).await;
         server.close();
@@ -99,7 +100,7 @@ fn left_at_the_end_of_the_program_while_the_peer_stalls() {
         assert_eq!(ended.elapsed(), EXIT_STALL, "{leave:?}");
         assert_eq!(net.freezes(), 0);
         let undelivered = take_reports().into_iter().find_map(|report| match report {
-            Report::Undelivered { peer: Some(to), bytes } if to == peer.local_addr() => Some(bytes),
+            Report::Undelivered { peer: to, bytes } if to == name_of(&peer) => Some(bytes),
             _ => None,
         });
         let handed_over = usize::try_from(net.counts().bytes_written).unwrap();

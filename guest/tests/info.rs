@@ -87,3 +87,16 @@ fn x04_socket_is_a_view_of_addresses_and_options() {
         writer.close();
     });
 }
+
+#[test]
+fn c15_after_a_close_the_addresses_are_still_known() {
+    simulate(async |net| {
+        let (_reader, writer, peer) = connected(&net).await;
+        writer.close();
+        writer.wait_closed().await.unwrap();
+        assert_eq!(writer.get_extra_info("peername").unwrap().address(), Some(peer.local_addr()));
+        assert_eq!(writer.get_extra_info("sockname").unwrap().address(), Some(peer.remote_addr()));
+        assert_eq!(writer.peer_addr(), Some(peer.local_addr()));
+        assert_eq!(writer.local_addr(), Some(peer.remote_addr()));
+    });
+}

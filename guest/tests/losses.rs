@@ -2,16 +2,13 @@
 
 mod common;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use common::{addr, clog, connected, pattern, settle, simulate};
+use common::place::{client_of, start};
+use common::{clog, connected, pattern, settle, simulate};
 use futures_lite::AsyncWriteExt;
 use wasi_streams::sim::Network;
-use wasi_streams::{
-    KeepAlive, Socket, StreamReader, StreamWriter, open_connection, run, set_report_hook, spawn, start_server,
-};
+use wasi_streams::{StreamReader, StreamWriter, run, set_report_hook, spawn};
 
 #[test]
 fn c07_a_write_in_flight_that_fails_before_close_is_told_by_wait_closed() {
@@ -79,39 +76,12 @@ fn a_report_hook_may_write_to_a_lost_connection() {
 }
 
 #[test]
-fn o18_a_local_address_keeps_its_scope() {
-    simulate(async |net| {
-        net.local_ips(&["fe80::1".parse().unwrap()]);
-        let _listener = net.listen(addr("[2001:db8::1]:80"));
-        let local: SocketAddr = addr("[fe80::1%2]:0");
-        let (_reader, writer) = open_connection("2001:db8::1", 80).local_addr(local).await.unwrap();
-        let Some(SocketAddr::V6(bound)) = writer.local_addr() else { panic!("an IPv6 address") };
-        assert_eq!(bound.scope_id(), 2);
-        writer.close();
-    });
-}
-
-#[test]
-fn o27_arguments_beside_a_socket_are_used_or_refused() {
-    simulate(async |_net| {
-        let bad = KeepAlive { idle: Some(Duration::ZERO), ..KeepAlive::default() };
-        let error = open_connection((), ()).socket(Socket::pair().0).keep_alive(bad).await.unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-        let good = KeepAlive::default();
-        let error = open_connection((), ()).socket(Socket::pair().0).keep_alive(good).await.unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
-        let local = open_connection((), ()).socket(Socket::pair().0).local_addr(("127.0.0.1", 0));
-        assert_eq!(local.await.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
-    });
-}
-
-#[test]
 fn a_closed_server_lets_go_of_its_handler() {
     simulate(async |_net| {
         let state = Rc::new(());
         let inner = Rc::clone(&state);
         let handler = move |_: StreamReader, _: StreamWriter| drop(Rc::clone(&inner));
-        let server = start_server(handler, "127.0.0.1", 0).await.unwrap();
+        let server = start(handler).await.unwrap();
         server.close();
         server.wait_closed().await;
         settle().await;
@@ -149,8 +119,8 @@ fn a_handler_may_return_any_value() {
             writer.close();
             Ok(data.len())
         }
-        let server = start_server(count, "127.0.0.1", "0").await.unwrap();
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let server = start(count).await.unwrap();
+        let peer = client_of(&net, &server);
         peer.send(b"abc");
         peer.finish();
         assert_eq!(peer.recv_to_end().await, b"");

@@ -10,7 +10,6 @@ mod random;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -18,12 +17,11 @@ use std::time::Duration;
 
 use futures_lite::{AsyncBufRead, AsyncReadExt, StreamExt, future};
 use wasi_streams::sim::{Faults, Network, Peer};
-use wasi_streams::{Error, StreamReader, StreamWriter, copy, open_connection, sleep, start_server, timeout};
+use wasi_streams::{Error, StreamReader, StreamWriter, copy, sleep, timeout};
 
+use common::place::{client_of, connected_within, start};
 use common::simulate;
 use random::Random;
-
-const SERVER: &str = "10.0.0.1:80";
 
 /// The most that a connection takes from the host at once.
 const LARGEST_CHUNK: usize = 64 * 1024;
@@ -40,37 +38,12 @@ fn r01_the_limit_of_a_connection_is_65536_unless_given() {
         for limit in [None, Some(7)] {
             let seen = Rc::clone(&limits);
             let handler = move |reader: StreamReader, _writer: StreamWriter| seen.borrow_mut().push(reader.limit());
-            let server = start_server(handler, "127.0.0.1", 0);
+            let server = start(handler);
             let server = if let Some(limit) = limit { server.limit(limit) } else { server }.await.unwrap();
-            let _peer = net.connect(server.sockets()[0]).unwrap();
+            let _peer = client_of(&net, &server);
             settle().await;
         }
         assert_eq!(*limits.borrow(), [65_536, 7]);
-    });
-}
-
-#[test]
-fn r02_a_client_with_a_limit_of_zero_never_touches_the_network() {
-    simulate(async |net| {
-        let listener = net.listen(address());
-        let calls = net.counts().host_calls;
-        for host in ["10.0.0.1", "localhost"] {
-            let error = open_connection(host, 80).limit(0).await.unwrap_err();
-            assert!(matches!(&error, Error::InvalidInput(text) if text.contains("limit")), "{error}");
-        }
-        assert_eq!(net.counts().host_calls, calls);
-        settle().await;
-        assert!(net.events().is_empty() && listener.try_accept().is_none());
-    });
-}
-
-#[test]
-fn r03_a_server_with_a_limit_of_zero_never_starts() {
-    simulate(async |net| {
-        let handler = |_: StreamReader, _: StreamWriter| {};
-        let error = start_server(handler, "127.0.0.1", 8080).limit(0).await.unwrap_err();
-        assert!(matches!(&error, Error::InvalidInput(text) if text.contains("limit")), "{error}");
-        assert!(net.events().is_empty());
     });
 }
 
@@ -468,11 +441,8 @@ struct Wire {
 
 impl Wire {
     async fn connect(net: &Network, limit: impl Into<Option<usize>>) -> Self {
-        let listener = net.listen(address());
-        let connect = open_connection(address().ip(), address().port());
-        let connect = if let Some(limit) = limit.into() { connect.limit(limit) } else { connect };
-        let (reader, writer) = connect.await.unwrap();
-        Self { reader, writer, peer: listener.accept().await }
+        let (reader, writer, peer) = connected_within(net, limit.into()).await;
+        Self { reader, writer, peer }
     }
 
     /// A connection that paused with so many bytes in its buffer, which is more than twice the limit.
@@ -525,8 +495,4 @@ async fn fill_buf(reader: &mut StreamReader) -> usize {
         Poll::Pending => Poll::Pending,
     })
     .await
-}
-
-fn address() -> SocketAddr {
-    SERVER.parse().unwrap()
 }

@@ -5,18 +5,17 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use wasi_streams::sim::{ErrorCode, Event, Peer};
-use wasi_streams::{
-    Error, Instant, Server, StreamReader, StreamWriter, sleep, spawn, start_server, timeout, yield_now,
-};
+use wasi_streams::sim::{ErrorCode, Peer};
+use wasi_streams::{Error, Instant, Server, StreamReader, StreamWriter, sleep, spawn, timeout, yield_now};
 
-use common::{addr, ms, secs, settle, simulate, take_reports, with_state};
+use common::place::{Place, client_of, start};
+use common::{ms, secs, settle, simulate, take_reports, with_state};
 
 #[test]
 fn s01_the_server_accepts_already() {
     simulate(async |net| {
-        let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let server = start(echo).await.unwrap();
+        let peer = client_of(&net, &server);
         peer.send(b"hello");
         peer.finish();
         assert_eq!(peer.recv_to_end().await, b"hello");
@@ -29,13 +28,12 @@ fn s02_the_handler_is_called_once_for_each_connection() {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let note = with_state(&seen, async |seen, mut reader, writer| {
             let name = reader.read(1).await.unwrap()[0];
-            assert_eq!(writer.peer_addr().unwrap().port(), name.into());
             seen.borrow_mut().push(name);
             writer.close();
         });
-        let server = start_server(note, "127.0.0.1", 0).await.unwrap();
+        let server = start(note).await.unwrap();
         let client = |i: u8| {
-            let peer = net.connect_from(([10, 0, 0, 1], u16::from(i)).into(), server.sockets()[0]).unwrap();
+            let peer = client_of(&net, &server);
             peer.send(&[i]);
             peer
         };
@@ -60,9 +58,9 @@ fn s02_a_plain_handler_is_just_called() {
                 writer.close();
             }
         };
-        let server = start_server(plain, "127.0.0.1", 0).await.unwrap();
+        let server = start(plain).await.unwrap();
         for expected in 1..=3 {
-            let peer = net.connect(server.sockets()[0]).unwrap();
+            let peer = client_of(&net, &server);
             assert_eq!(peer.recv_to_end().await, b"plain");
             assert_eq!(calls.get(), expected);
         }
@@ -79,18 +77,18 @@ fn s03_slow_handlers_delay_nobody() {
             writer.write(b"done").unwrap();
             writer.close();
         };
-        let server = start_server(slow_unless_asked, "127.0.0.1", 0).await.unwrap();
+        let server = start(slow_unless_asked).await.unwrap();
         let start = Instant::now();
         let mut slow = Vec::new();
         for _ in 0..300 {
-            let peer = net.connect(server.sockets()[0]).unwrap();
+            let peer = client_of(&net, &server);
             peer.send(b"slow\n");
             slow.push(peer);
             if slow.len() % 50 == 0 {
                 settle().await; // the backlog is 100
             }
         }
-        let quick = net.connect(server.sockets()[0]).unwrap();
+        let quick = client_of(&net, &server);
         quick.send(b"quick\n");
         assert_eq!(quick.recv_to_end().await, b"done");
         assert_eq!((start.elapsed(), server.connections()), (ms(0), 300));
@@ -110,9 +108,9 @@ fn s04_the_limit_applies_to_every_accepted_reader() {
             writer.write(format!("{}", matches!(error, Error::LineTooLong { .. }))).unwrap();
             writer.close();
         };
-        let server = start_server(too_long, "127.0.0.1", 0).limit(10).await.unwrap();
+        let server = start(too_long).limit(10).await.unwrap();
         for _ in 0..2 {
-            let peer = net.connect(server.sockets()[0]).unwrap();
+            let peer = client_of(&net, &server);
             peer.send(b"0123456789a\n");
             assert_eq!(peer.recv_to_end().await, b"true");
         }
@@ -120,29 +118,13 @@ fn s04_the_limit_applies_to_every_accepted_reader() {
 }
 
 #[test]
-fn s17_s18_sockets_and_is_serving_end_with_close() {
-    simulate(async |_net| {
-        let server = start_server(echo, ["127.0.0.1", "::1"], 80).start_serving(false).await.unwrap();
-        let at = [addr("127.0.0.1:80"), addr("[::1]:80")];
-        assert_eq!(server.sockets(), at);
-        assert!(!server.is_serving());
-        server.start_serving().await.unwrap();
-        assert_eq!(server.sockets(), at);
-        assert!(server.is_serving());
-        server.close();
-        assert!(server.sockets().is_empty() && !server.is_serving());
-    });
-}
-
-#[test]
 fn s19_without_start_serving_it_is_bound_and_connecting_is_refused() {
     simulate(async |net| {
-        let server = start_server(echo, "127.0.0.1", 0).start_serving(false).await.unwrap();
-        let at = server.sockets()[0];
-        assert_ne!(at.port(), 0);
-        assert_eq!(net.connect(at).unwrap_err(), ErrorCode::ConnectionRefused);
+        let server = start(echo).start_serving(false).await.unwrap();
+        let at = Place::of(&server);
+        assert_eq!(at.connect(&net).unwrap_err(), ErrorCode::ConnectionRefused);
         server.start_serving().await.unwrap();
-        assert!(net.connect(at).is_ok());
+        assert!(at.connect(&net).is_ok());
         settle().await;
     });
 }
@@ -150,13 +132,13 @@ fn s19_without_start_serving_it_is_bound_and_connecting_is_refused() {
 #[test]
 fn s20_starting_again_has_no_effect() {
     simulate(async |net| {
-        let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
+        let server = start(echo).await.unwrap();
+        let calls = net.counts().host_calls;
         for _ in 0..3 {
             server.start_serving().await.unwrap();
         }
-        let listening = |(_, event): &(_, Event)| matches!(event, Event::Listening(_));
-        assert_eq!(net.events().iter().filter(|event| listening(event)).count(), 1);
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        assert_eq!(net.counts().host_calls, calls);
+        let peer = client_of(&net, &server);
         settle().await;
         assert_eq!(server.connections(), 1);
         peer.close();
@@ -166,7 +148,7 @@ fn s20_starting_again_has_no_effect() {
 #[test]
 fn s21_s24_serving_on_a_closed_server_is_an_error() {
     simulate(async |_net| {
-        let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
+        let server = start(echo).await.unwrap();
         server.close();
         for error in [server.start_serving().await.unwrap_err(), server.serve_forever().await.unwrap_err()] {
             assert!(matches!(error, Error::Closed(_)), "{error:?}");
@@ -179,11 +161,11 @@ fn s21_s24_serving_on_a_closed_server_is_an_error() {
 #[test]
 fn s22_serve_forever_starts_and_waits() {
     simulate(async |net| {
-        let server = start_server(echo, "127.0.0.1", 0).start_serving(false).await.unwrap();
-        let at = server.sockets()[0];
+        let server = start(echo).start_serving(false).await.unwrap();
+        let at = Place::of(&server);
         let serving = spawn(async move { server.serve_forever().await });
         settle().await;
-        let peer = net.connect(at).unwrap();
+        let peer = at.connect(&net).unwrap();
         peer.send(b"hello");
         peer.finish();
         assert_eq!(peer.recv_to_end().await, b"hello");
@@ -195,7 +177,7 @@ fn s22_serve_forever_starts_and_waits() {
 #[test]
 fn s23_a_second_serve_forever_while_one_waits_is_an_error() {
     simulate(async |net| {
-        let server = Rc::new(start_server(echo, "127.0.0.1", 0).await.unwrap());
+        let server = Rc::new(start(echo).await.unwrap());
         let first = spawn({
             let server = Rc::clone(&server);
             async move { server.serve_forever().await }
@@ -205,26 +187,9 @@ fn s23_a_second_serve_forever_while_one_waits_is_an_error() {
         assert!(matches!(error, Error::Busy(_)), "{error:?}");
         assert!(error.to_string().contains("already being awaited on serve_forever()"));
         assert!(!first.is_finished() && server.is_serving(), "the first goes on");
-        assert!(net.connect(server.sockets()[0]).is_ok());
+        assert!(Place::of(&server).connect(&net).is_ok());
         server.close();
         assert!(first.await.unwrap().is_err());
-    });
-}
-
-#[test]
-fn s39_clients_that_vanished_before_they_were_accepted_are_skipped() {
-    simulate(async |net| {
-        net.abort_vanished(true);
-        let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
-        for _ in 0..10 {
-            net.connect(server.sockets()[0]).unwrap().reset();
-        }
-        let peer = net.connect(server.sockets()[0]).unwrap();
-        peer.send(b"after them");
-        peer.finish();
-        assert_eq!(peer.recv_to_end().await, b"after them");
-        assert_eq!(net.now(), ms(0), "at once");
-        assert_eq!(take_reports().len(), 0);
     });
 }
 
@@ -237,8 +202,8 @@ fn s39_a_client_that_sent_something_and_left_before_it_was_accepted_is_heard() {
             heard.borrow_mut().push(all);
             writer.close();
         });
-        let server = start_server(listen, "127.0.0.1", 0).await.unwrap();
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let server = start(listen).await.unwrap();
+        let peer = client_of(&net, &server);
         peer.send(b"fire and forget");
         drop(peer);
         settle().await;
@@ -249,17 +214,17 @@ fn s39_a_client_that_sent_something_and_left_before_it_was_accepted_is_heard() {
 #[test]
 fn s40_out_of_descriptors_is_reported_and_tried_again_after_a_second() {
     simulate(async |net| {
-        let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
+        let server = start(echo).await.unwrap();
         settle().await;
         net.fail_accepts(ErrorCode::NewSocketLimit, 3);
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let peer = client_of(&net, &server);
         peer.send(b"patience");
         peer.finish();
         assert_eq!(peer.recv_to_end().await, b"patience");
         assert_eq!(net.now(), secs(3), "one second for each failure");
         let reports = take_reports();
         assert_eq!(reports.len(), 3);
-        let at = server.sockets()[0].to_string();
+        let at = Place::of(&server).to_string();
         assert!(reports.iter().all(|report| report.to_string().contains(&at)), "{reports:?}");
         assert!(reports[0].to_string().contains("too many open files"), "{reports:?}");
         assert!(server.is_serving());
@@ -269,7 +234,7 @@ fn s40_out_of_descriptors_is_reported_and_tried_again_after_a_second() {
 #[test]
 fn s40_a_server_that_waits_to_try_again_can_be_closed() {
     simulate(async |net| {
-        let server = start_server(echo, "127.0.0.1", 0).await.unwrap();
+        let server = start(echo).await.unwrap();
         net.fail_accepts(ErrorCode::OutOfMemory, 1);
         sleep(ms(100)).await;
         server.close();
@@ -290,12 +255,12 @@ fn s41_one_wake_up_accepts_at_most_backlog_and_one() {
                 writer.close();
                 calls.set(calls.get() + 1);
                 if calls.get() < 1000 {
-                    net.connect(server.borrow().as_ref().unwrap().sockets()[0]).unwrap();
+                    client_of(&net, server.borrow().as_ref().unwrap());
                 }
             }
         };
-        *server.borrow_mut() = Some(start_server(another, "127.0.0.1", 0).backlog(7).await.unwrap());
-        net.connect(server.borrow().as_ref().unwrap().sockets()[0]).unwrap();
+        *server.borrow_mut() = Some(start(another).backlog(7).await.unwrap());
+        client_of(&net, server.borrow().as_ref().unwrap());
         let mut before = 0;
         while calls.get() < 1000 {
             yield_now().await;

@@ -6,9 +6,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_lite::future::poll_once;
-use wasi_streams::sim::{ErrorCode, Network, Peer};
-use wasi_streams::{Error, Server, StreamReader, StreamWriter, sleep, spawn, start_server, timeout};
+use wasi_streams::sim::{Network, Peer};
+use wasi_streams::{Error, Server, StreamReader, StreamWriter, sleep, spawn, timeout};
 
+use common::place::{Place, client_of, start};
 use common::{MEGABYTES, ms, secs, settle, simulate};
 
 #[test]
@@ -20,10 +21,10 @@ fn s25_serve_forever_given_up_closes_the_server_and_leaves_the_clients() {
             async move { server.serve_forever().await }
         });
         settle().await;
-        let at = server.sockets()[0];
+        let at = Place::of(&server);
         serving.abort();
         assert!(!server.is_serving());
-        assert_eq!(net.connect(at).unwrap_err(), ErrorCode::ConnectionRefused);
+        assert_eq!(at.connect(&net).unwrap_err(), at.refusal());
         assert!(timeout(secs(10), server.wait_closed()).await.is_err(), "a client is there");
         still_served(&peer).await;
         peer.finish();
@@ -55,10 +56,10 @@ fn s26_close_ends_serve_forever_as_if_cancelled_once_the_clients_are_gone() {
 fn s27_close_refuses_connections_at_once_and_leaves_the_open_ones() {
     simulate(async |net| {
         let (server, peer) = with_client(&net).await;
-        let at = server.sockets()[0];
+        let at = Place::of(&server);
         server.close();
         server.close();
-        assert_eq!(net.connect(at).unwrap_err(), ErrorCode::ConnectionRefused);
+        assert_eq!(at.connect(&net).unwrap_err(), at.refusal());
         assert_eq!(net.counts().sockets, 1, "the client's");
         still_served(&peer).await;
         peer.finish();
@@ -69,7 +70,7 @@ fn s27_close_refuses_connections_at_once_and_leaves_the_open_ones() {
 #[test]
 fn s28_wait_closed_of_an_open_server_without_clients_waits() {
     simulate(async |_net| {
-        let server = Rc::new(start_server(upper, "127.0.0.1", 0).await.unwrap());
+        let server = Rc::new(start(upper).await.unwrap());
         let waiting = spawn({
             let server = Rc::clone(&server);
             async move { server.wait_closed().await }
@@ -85,7 +86,7 @@ fn s28_wait_closed_of_an_open_server_without_clients_waits() {
 fn s29_any_number_may_wait_for_the_last_client() {
     simulate(async |net| {
         let (server, peer) = with_client(&net).await;
-        let second = net.connect(server.sockets()[0]).unwrap();
+        let second = client_of(&net, &server);
         let wait = |server: &Rc<Server>| {
             let server = Rc::clone(server);
             spawn(async move { server.wait_closed().await })
@@ -119,7 +120,7 @@ fn s29_clients_may_go_before_the_close() {
 #[test]
 fn s30_wait_closed_returns_at_once_every_time_when_nothing_is_left() {
     simulate(async |_net| {
-        let server = start_server(upper, "127.0.0.1", 0).await.unwrap();
+        let server = start(upper).await.unwrap();
         server.close();
         for _ in 0..3 {
             assert!(poll_once(server.wait_closed()).await.is_some());
@@ -134,8 +135,8 @@ fn s31_a_client_is_gone_when_its_connection_is_whatever_its_handler_does() {
             writer.close();
             sleep(secs(1000)).await;
         };
-        let server = start_server(busy, "127.0.0.1", 0).await.unwrap();
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let server = start(busy).await.unwrap();
+        let peer = client_of(&net, &server);
         peer.ended().await;
         server.close();
         server.wait_closed().await;
@@ -194,9 +195,9 @@ fn s34_leaving_the_scope_is_close_and_wait_closed() {
 fn s42_dropping_the_server_closes_it_and_leaves_the_clients() {
     simulate(async |net| {
         let (server, peer) = with_client(&net).await;
-        let at = server.sockets()[0];
+        let at = Place::of(&server);
         drop(server);
-        assert_eq!(net.connect(at).unwrap_err(), ErrorCode::ConnectionRefused);
+        assert_eq!(at.connect(&net).unwrap_err(), at.refusal());
         still_served(&peer).await;
         peer.finish();
         peer.ended().await;
@@ -215,13 +216,13 @@ fn a_handler_may_close_its_server() {
                 writer.close();
             }
         };
-        *server.borrow_mut() = Some(start_server(last, "127.0.0.1", 0).await.unwrap());
-        let at = server.borrow().as_ref().unwrap().sockets()[0];
-        let (first, second) = (net.connect(at).unwrap(), net.connect(at).unwrap());
+        *server.borrow_mut() = Some(start(last).await.unwrap());
+        let at = Place::of(server.borrow().as_ref().unwrap());
+        let (first, second) = (at.connect(&net).unwrap(), at.connect(&net).unwrap());
         assert_eq!(first.recv_to_end().await, b"the last one");
         assert_eq!(second.recv_to_end().await, b"");
         assert!(second.saw_reset(), "it was never accepted");
-        assert_eq!(net.connect(at).unwrap_err(), ErrorCode::ConnectionRefused);
+        assert_eq!(at.connect(&net).unwrap_err(), at.refusal());
         server.take();
     });
 }
@@ -240,8 +241,8 @@ async fn upper(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::
 
 /// A server with one client, which has been accepted.
 async fn with_client(net: &Network) -> (Rc<Server>, Peer) {
-    let server = start_server(upper, "127.0.0.1", 0).await.unwrap();
-    let peer = net.connect(server.sockets()[0]).unwrap();
+    let server = start(upper).await.unwrap();
+    let peer = client_of(&net, &server);
     settle().await;
     assert_eq!(server.connections(), 1);
     (Rc::new(server), peer)
@@ -259,8 +260,8 @@ async fn flooding(net: &Network, n: usize) -> (Server, Vec<Peer>) {
         drop(writer.drain().await);
         drop(writer.wait_closed().await);
     };
-    let server = start_server(flood, "127.0.0.1", 0).await.unwrap();
-    let peers: Vec<Peer> = (0..n).map(|_| net.connect(server.sockets()[0]).unwrap()).collect();
+    let server = start(flood).await.unwrap();
+    let peers: Vec<Peer> = (0..n).map(|_| client_of(&net, &server)).collect();
     peers.iter().for_each(Peer::stall);
     settle().await;
     assert_eq!(server.connections(), n);

@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{Error, Report, Server, StreamReader, StreamWriter, run, sleep, spawn, start_server};
+use wasi_streams::{Error, Report, Server, StreamReader, StreamWriter, run, sleep, spawn};
 
+use common::place::{client_of, name_of, start};
 use common::{assert_nothing_is_left, collect_reports, secs, settle, simulate, take_reports, with_state};
 
 #[test]
@@ -19,13 +20,13 @@ fn s35_a_handler_that_fails_is_reported_once_and_its_connection_closed() {
             kept.keep(writer);
             reader.readexactly(10).await.map(drop)
         });
-        let server = start_server(failing, "127.0.0.1", 0).await.unwrap();
+        let server = start(failing).await.unwrap();
         let peer = client(&net, &server).await;
         peer.send(b"short");
         peer.finish();
         assert_eq!(peer.recv_to_end().await, b"sorry", "closed, although the writer was kept");
         let text = "5 bytes read on a total of 10 expected bytes";
-        assert!(matches!(&failures()[..], [(at, error)] if *at == peer.local_addr() && error == text));
+        assert!(matches!(&failures()[..], [(at, error)] if *at == name_of(&peer) && error == text));
         still_up(&net, &server).await;
         kept.0.take();
     });
@@ -38,7 +39,7 @@ fn s35_any_error_that_can_be_shown_is_reported() {
             writer.close();
             Err(anyhow::anyhow!("the cause").context("what failed"))
         };
-        let server = start_server(failing, "127.0.0.1", 0).await.unwrap();
+        let server = start(failing).await.unwrap();
         client(&net, &server).await.ended().await;
         assert!(matches!(&failures()[..], [(_, error)] if error == "what failed: the cause"));
     });
@@ -55,7 +56,7 @@ fn s35_natively_a_handler_that_panics_fails_alone() {
             kept.keep(writer);
             assert!(reader.readline().await.unwrap().is_empty(), "a line came");
         });
-        let server = start_server(panicking, "127.0.0.1", 0).await.unwrap();
+        let server = start(panicking).await.unwrap();
         let peer = client(&net, &server).await;
         peer.send(b"line\n");
         peer.ended().await;
@@ -77,7 +78,7 @@ fn s36_a_handler_that_is_cancelled_is_not_reported_and_its_connection_closed() {
             task.abort();
             task.await // gives `Error::Cancelled`
         });
-        let server = start_server(cancelled, "127.0.0.1", 0).await.unwrap();
+        let server = start(cancelled).await.unwrap();
         let peer = client(&net, &server).await;
         peer.ended().await;
         assert_eq!(take_reports().len(), 0);
@@ -97,7 +98,7 @@ fn s36_handlers_dropped_at_the_end_of_the_program_close_quietly() {
             kept.keep(writer);
             std::future::pending::<()>().await;
         });
-        let server = start_server(endless, "127.0.0.1", 0).await.unwrap();
+        let server = start(endless).await.unwrap();
         client(&net, &server).await
     });
     assert_eq!((peer.take_received(), peer.saw_eof()), (b"accepted, so delivered".to_vec(), true));
@@ -116,10 +117,10 @@ fn s37_a_plain_handler_that_fails_is_reported_and_its_connection_closed() {
                 Err::<(), _>(Error::io(std::io::ErrorKind::Other, "not today"))
             }
         };
-        let server = start_server(failing, "127.0.0.1", 0).await.unwrap();
+        let server = start(failing).await.unwrap();
         let peer = client(&net, &server).await;
         peer.ended().await;
-        assert!(matches!(&failures()[..], [(at, error)] if *at == peer.local_addr() && error == "not today"));
+        assert!(matches!(&failures()[..], [(at, error)] if *at == name_of(&peer) && error == "not today"));
         still_up(&net, &server).await;
         kept.0.take();
     });
@@ -133,7 +134,7 @@ fn s37_natively_a_plain_handler_that_panics_is_reported_too() {
                 panic!("not today either")
             }
         };
-        let server = start_server(panicking, "127.0.0.1", 0).await.unwrap();
+        let server = start(panicking).await.unwrap();
         client(&net, &server).await.ended().await;
         assert!(matches!(&failures()[..], [(_, error)] if error == "not today either"));
         still_up(&net, &server).await;
@@ -149,7 +150,7 @@ fn s38_a_handler_that_returns_closes_only_what_it_dropped() {
                 kept.keep(writer);
             }
         });
-        let server = start_server(returning, "127.0.0.1", 0).await.unwrap();
+        let server = start(returning).await.unwrap();
         let (dropped, stays) = (client(&net, &server).await, client(&net, &server).await);
         dropped.send(b"drop\n");
         dropped.ended().await;
@@ -176,15 +177,15 @@ impl Kept {
 
 /// A client that has been accepted.
 async fn client(net: &Network, server: &Server) -> Peer {
-    let peer = net.connect(server.sockets()[0]).unwrap();
+    let peer = client_of(&net, &server);
     settle().await;
     peer
 }
 
 /// Which handlers failed, and how.
-fn failures() -> Vec<(std::net::SocketAddr, String)> {
+fn failures() -> Vec<(Option<std::net::SocketAddr>, String)> {
     let failed = |report| match report {
-        Report::HandlerFailed { peer: Some(peer), error } => Some((peer, error)),
+        Report::HandlerFailed { peer, error } => Some((peer, error)),
         _ => None,
     };
     take_reports().into_iter().filter_map(failed).collect()

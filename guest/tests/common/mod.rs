@@ -6,6 +6,8 @@ pub(crate) mod tls;
 #[cfg(feature = "tls-ring")]
 pub(crate) mod tls_peer;
 
+pub(crate) mod place;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{Report, Result, StreamReader, StreamWriter, open_connection, run, set_report_hook, yield_now};
+use wasi_streams::{Report, Result, StreamReader, StreamWriter, run, set_report_hook, yield_now};
 
 /// More than the host, its kernel and the write marks take together.
 pub(crate) const MEGABYTES: usize = 2 * 1024 * 1024;
@@ -32,6 +34,7 @@ pub(crate) fn simulate(test: impl AsyncFnOnce(Network)) {
     assert_no_task_panicked();
     assert_eq!(net.freezes(), 0);
     assert_nothing_is_left(&net);
+    assert!(!place::over_unix() || net.counts().tcp_sockets == 0, "it is about Unix sockets, and used TCP");
 }
 
 /// Sends everything back, and closes when the peer has ended.
@@ -84,12 +87,9 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 
 /// A connection of the guest and its peer, with the guest's side at work already.
 pub(crate) async fn connected(net: &Network) -> (StreamReader, StreamWriter, Peer) {
-    let at = addr("10.0.0.1:80");
-    let listener = net.listen(at);
-    let (reader, writer) = open_connection(at.ip(), at.port()).await.expect("somebody listens");
-    let peer = listener.accept().await;
+    let connected = place::connected_within(net, None).await;
     settle().await;
-    (reader, writer, peer)
+    connected
 }
 
 /// Stalls the peer and writes until bytes stay in the writer's queue; gives what was written in all.

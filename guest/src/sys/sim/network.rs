@@ -76,6 +76,8 @@ pub struct Counts {
     pub bytes_read: u64,
     /// Bytes written so far.
     pub bytes_written: u64,
+    /// TCP sockets so far that the guest made, or accepted.
+    pub tcp_sockets: u64,
 }
 
 impl Network {

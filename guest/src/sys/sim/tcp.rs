@@ -39,7 +39,11 @@ impl TcpSocket {
     }
 
     fn new(handle: Handle, socket: Socket) -> Self {
-        handle.world.borrow_mut().counts.sockets += 1;
+        {
+            let counts = &mut handle.world.borrow_mut().counts;
+            counts.sockets += 1;
+            counts.tcp_sockets += 1;
+        }
         Self { handle, socket: Rc::new(RefCell::new(socket)) }
     }
 

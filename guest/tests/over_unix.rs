@@ -1,0 +1,34 @@
+//! The tests of streams and servers once more, over Unix sockets: each file is a module here, in which `common::place` makes Unix sockets
+//! where it makes TCP otherwise. That none of them uses TCP after all is `common::simulate`'s to see.
+#![cfg(feature = "unix")]
+
+#[path = "close.rs"]
+mod close;
+#[path = "cold.rs"]
+mod cold;
+#[path = "copying.rs"]
+mod copying;
+#[path = "drain.rs"]
+mod drain;
+#[path = "ending.rs"]
+mod ending;
+#[path = "fair_share.rs"]
+mod fair_share;
+#[path = "fairness.rs"]
+mod fairness;
+#[path = "faults.rs"]
+mod faults;
+#[path = "freeze.rs"]
+mod freeze;
+#[path = "losses.rs"]
+mod losses;
+#[path = "read_flow.rs"]
+mod read_flow;
+#[path = "server.rs"]
+mod server;
+#[path = "server_close.rs"]
+mod server_close;
+#[path = "server_handlers.rs"]
+mod server_handlers;
+#[path = "writer.rs"]
+mod writer;
