@@ -30,5 +30,14 @@ mod server;
 mod server_close;
 #[path = "server_handlers.rs"]
 mod server_handlers;
+#[cfg(feature = "tls-ring")]
+#[path = "start_tls.rs"]
+mod start_tls;
+#[cfg(feature = "tls-ring")]
+#[path = "tls_closing.rs"]
+mod tls_closing;
+#[cfg(feature = "tls-ring")]
+#[path = "tls_flood.rs"]
+mod tls_flood;
 #[path = "writer.rs"]
 mod writer;

@@ -324,6 +324,29 @@ fn t08_a_storm_of_handshakes_leaves_turns_to_established_connections() {
     });
 }
 
+#[test]
+fn u04_a_client_verifies_the_host_it_connected_to_or_is_refused() {
+    simulate(async |net| {
+        net.name("other.test", &["127.0.0.1".parse().unwrap()]);
+        let ca = Authority::new();
+        let acceptor = ca.acceptor(NAME);
+        let handler =
+            common::with_state(&acceptor, |acceptor, reader: StreamReader, writer: StreamWriter| async move {
+                let _kept = reader; // or what arrives is thrown away
+                // The client refuses, which is what is tested.
+                let _ = writer.start_tls(acceptor).await;
+            });
+        let server = start_server(handler, "127.0.0.1", 25).await.unwrap();
+        let (_reader, writer) = open_connection("other.test", 25).await.unwrap();
+        let error = writer.start_tls(ca.connector()).await.unwrap_err();
+        assert!(matches!(error, Error::Tls { kind: TlsErrorKind::WrongName, .. }), "{error:?}");
+        let ((_r, nameless), _other) = wasi_streams::stream_pair();
+        let error = nameless.start_tls(ca.connector()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        server.close();
+    });
+}
+
 /// Two TLS connections, each a reader and a writer, connected to each other in memory.
 async fn tls_pair() -> ((StreamReader, StreamWriter), (StreamReader, StreamWriter)) {
     let ca = Authority::new();

@@ -5,28 +5,26 @@ mod common;
 
 use std::io::ErrorKind;
 
+use common::place::{client_of, listen, start};
 use common::tls::Authority;
 use common::tls_peer::TlsPeer;
-use common::{MEGABYTES, addr, ms, pattern, secs, settle, simulate, take_reports};
+use common::{MEGABYTES, ms, pattern, secs, settle, simulate, take_reports};
 use futures_lite::future::{poll_once, zip};
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{
-    Error, Instant, Report, StreamReader, StreamWriter, TlsConnector, TlsErrorKind, open_connection, sleep, spawn,
-    start_server,
-};
+use wasi_streams::{Error, Instant, Report, StreamReader, StreamWriter, TlsConnector, TlsErrorKind, sleep, spawn};
 
 const NAME: &str = "server.test";
 
 #[test]
 fn t05_a_connection_that_is_lost_during_the_handshake_says_how() {
     simulate(async |net| {
-        let listener = net.listen(addr("10.0.0.1:443"));
+        let (listener, place) = listen(&net);
         let peer = async {
             let peer = listener.accept().await;
             peer.recv(100).await;
             peer.reset();
         };
-        let connect = open_connection("10.0.0.1", 443).tls(Authority::new().connector());
+        let connect = place.open_tls(Authority::new().connector(), NAME);
         let (error, ()) = zip(async { connect.await.unwrap_err() }, peer).await;
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         assert!(!error.to_string().contains("left during"), "a reset is no end: {error}");
@@ -36,10 +34,10 @@ fn t05_a_connection_that_is_lost_during_the_handshake_says_how() {
 #[test]
 fn t06_a_connection_given_up_during_the_handshake_leaves_nothing() {
     simulate(async |net| {
-        let listener = net.listen(addr("10.0.0.1:443"));
+        let (listener, place) = listen(&net);
         {
-            let connect = open_connection("10.0.0.1", 443).tls(Authority::new().connector());
-            let mut connect = Box::pin(connect.into_future());
+            let connect = place.open_tls(Authority::new().connector(), NAME);
+            let mut connect = Box::pin(connect);
             let mut accepted = None;
             while accepted.is_none() {
                 assert!(poll_once(&mut connect).await.is_none());
@@ -58,20 +56,20 @@ fn t07_s31_a_server_waits_for_its_handshakes_or_aborts_them() {
         async fn never(_: StreamReader, _: StreamWriter) {
             unreachable!()
         }
-        let server = start_server(never, "127.0.0.1", 0).tls(ca.acceptor(NAME)).tls_handshake_timeout(secs(5)).await;
+        let server = start(never).tls(ca.acceptor(NAME)).tls_handshake_timeout(secs(5)).await;
         let server = server.unwrap();
-        let stalled = net.connect(server.sockets()[0]).unwrap();
+        let stalled = client_of(&net, &server);
         settle().await;
         assert_eq!(server.connections(), 1);
         server.close();
-        let start = Instant::now();
+        let closed = Instant::now();
         server.wait_closed().await;
-        assert_eq!(start.elapsed(), secs(5), "the handshake timeout");
+        assert_eq!(closed.elapsed(), secs(5), "the handshake timeout");
         assert_eq!(server.failed_handshakes(), 1);
         assert!(stalled.saw_eof() || stalled.saw_reset());
 
-        let server = start_server(never, "127.0.0.1", 0).tls(ca.acceptor(NAME)).await.unwrap();
-        let stalled = net.connect(server.sockets()[0]).unwrap();
+        let server = start(never).tls(ca.acceptor(NAME)).await.unwrap();
+        let stalled = client_of(&net, &server);
         settle().await;
         server.close();
         server.abort_clients();
@@ -372,16 +370,10 @@ fn s12_timeouts_without_tls_and_of_zero_are_refused() {
         let handler = || async |_: StreamReader, _: StreamWriter| {};
         let acceptor = Authority::new().acceptor(NAME);
         for (server, part) in [
-            (start_server(handler(), "127.0.0.1", 0).tls_handshake_timeout(secs(1)), "only meaningful with tls"),
-            (start_server(handler(), "127.0.0.1", 0).tls_shutdown_timeout(secs(1)), "only meaningful with tls"),
-            (
-                start_server(handler(), "127.0.0.1", 0).tls(acceptor.clone()).tls_handshake_timeout(secs(0)),
-                "should be a positive number",
-            ),
-            (
-                start_server(handler(), "127.0.0.1", 0).tls(acceptor.clone()).tls_shutdown_timeout(secs(0)),
-                "should be a positive number",
-            ),
+            (start(handler()).tls_handshake_timeout(secs(1)), "only meaningful with tls"),
+            (start(handler()).tls_shutdown_timeout(secs(1)), "only meaningful with tls"),
+            (start(handler()).tls(acceptor.clone()).tls_handshake_timeout(secs(0)), "should be a positive number"),
+            (start(handler()).tls(acceptor.clone()).tls_shutdown_timeout(secs(0)), "should be a positive number"),
         ] {
             let error = server.await.unwrap_err();
             assert!(matches!(error, Error::InvalidInput(_)) && error.to_string().contains(part), "{error}");
@@ -403,15 +395,15 @@ async fn connected_with(
     connector: impl Fn(&Authority) -> TlsConnector,
 ) -> (StreamReader, StreamWriter, TlsPeer) {
     let ca = Authority::new();
-    let listener = net.listen(addr("10.0.0.1:443"));
+    let (listener, place) = listen(&net);
     let accepting = async {
         let peer: Peer = listener.accept().await;
         let mut peer = TlsPeer::server(peer, &ca, NAME);
         peer.shake_hands().await;
         peer
     };
-    let connect = open_connection("10.0.0.1", 443).tls(connector(&ca)).server_name(NAME);
-    let (connected, peer) = zip(connect.into_future(), accepting).await;
+    let connect = place.open_tls(connector(&ca), NAME);
+    let (connected, peer) = zip(connect, accepting).await;
     let (reader, writer) = connected.unwrap();
     settle().await;
     (reader, writer, peer)

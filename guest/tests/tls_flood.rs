@@ -7,6 +7,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
+use common::place::{client_of, start};
 use common::tls::Authority;
 use common::{settle, simulate, take_reports};
 use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
@@ -15,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, ContentType, KeyLog, ProtocolVersion, RootCertStore};
 use wasi_streams::sim::Peer;
-use wasi_streams::{StreamReader, StreamWriter, start_server, yield_now};
+use wasi_streams::{StreamReader, StreamWriter, yield_now};
 
 const NAME: &str = "server.test";
 /// A host gives this much in one read, at most.
@@ -29,8 +30,8 @@ fn t17_a_flood_of_records_without_data_is_taken_in_turns() {
             let _kept = reader;
             writer.wait_closed().await
         };
-        let server = start_server(hold, "127.0.0.1", 0).tls(ca.acceptor(NAME)).await.unwrap();
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let server = start(hold).tls(ca.acceptor(NAME)).await.unwrap();
+        let peer = client_of(&net, &server);
         let mut flooder = Flooder::shake_hands(peer, &ca).await;
         settle().await;
         let mut flood = Vec::new();

@@ -1,13 +1,22 @@
 //! Where a test's streams and servers are: on TCP, or on Unix sockets in `over_unix.rs`, which runs the same tests once more.
 
+use std::cell::RefCell;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
+#[cfg(feature = "tls-ring")]
+use std::time::Duration;
 
 use wasi_streams::sim::{ErrorCode, Listener, Network, Peer};
-use wasi_streams::{Handler, Result, Server, StartServer, StreamReader, StreamWriter, open_connection, start_server};
+use wasi_streams::{
+    Handler, Result, Server, StartServer, StreamReader, StreamWriter, open_connection, start_server, stream_pair,
+    yield_now,
+};
 #[cfg(feature = "unix")]
 use wasi_streams::{StartUnixServer, UnixAddr, open_unix_connection, start_unix_server};
+#[cfg(feature = "tls-ring")]
+use wasi_streams::{TlsAcceptor, TlsConnector};
 
 /// Whether this is `over_unix.rs`, of which each test file is a module.
 pub(crate) fn over_unix() -> bool {
@@ -49,6 +58,16 @@ impl Place {
             Place::Tcp(at) => open_connection(at.ip(), at.port()).await,
             #[cfg(feature = "unix")]
             Place::Unix(at) => open_unix_connection(at.clone()).await,
+        }
+    }
+
+    /// The guest connects with TLS, and verifies that the server has this name.
+    #[cfg(feature = "tls-ring")]
+    pub(crate) async fn open_tls(&self, connector: TlsConnector, name: &str) -> Result<(StreamReader, StreamWriter)> {
+        match self {
+            Place::Tcp(at) => open_connection(at.ip(), at.port()).tls(connector).server_name(name).await,
+            #[cfg(feature = "unix")]
+            Place::Unix(at) => open_unix_connection(at.clone()).tls(connector).server_name(name).await,
         }
     }
 
@@ -143,6 +162,8 @@ macro_rules! forward {
 
 impl<H: Handler<K>, K: 'static> Start<H, K> {
     forward!(limit: usize, backlog: u32, start_serving: bool);
+    #[cfg(feature = "tls-ring")]
+    forward!(tls: TlsAcceptor, tls_handshake_timeout: Duration, tls_shutdown_timeout: Duration);
 }
 
 impl<H: Handler<K>, K: 'static> IntoFuture for Start<H, K> {
@@ -157,6 +178,27 @@ impl<H: Handler<K>, K: 'static> IntoFuture for Start<H, K> {
         }
     }
 }
+
+/// Two connections of the guest that are joined to each other: in memory, or by a Unix socket.
+pub(crate) async fn pair() -> Duplexes {
+    if !over_unix() {
+        return stream_pair();
+    }
+    let accepted = Rc::new(RefCell::new(None));
+    let keep = Rc::clone(&accepted);
+    let server = start(move |reader: StreamReader, writer: StreamWriter| *keep.borrow_mut() = Some((reader, writer)));
+    let server = server.await.expect("its place is free");
+    let near = Place::of(&server).open().await.expect("it listens");
+    let far = loop {
+        if let Some(far) = accepted.take() {
+            break far;
+        }
+        yield_now().await;
+    };
+    (near, far)
+}
+
+type Duplexes = ((StreamReader, StreamWriter), (StreamReader, StreamWriter));
 
 #[cfg(feature = "unix")]
 const PATH: &str = "/run/listener.sock";
