@@ -87,7 +87,7 @@ fn a_cold_connection_is_noticed_within_a_tick_and_a_sweep_where_more_are_always_
 async fn crowd(net: &Network, n: usize) -> (Server, Rc<Cell<Option<Instant>>>, Vec<Peer>) {
     let noticed = Rc::new(Cell::new(None));
     let server = start(with_state(&noticed, serve)).backlog(2000).await.unwrap();
-    let peers: Vec<Peer> = (0..n).map(|_| client_of(&net, &server)).collect();
+    let peers: Vec<Peer> = (0..n).map(|_| client_of(net, &server)).collect();
     while server.connections() < n {
         yield_now().await;
     }

@@ -45,7 +45,7 @@ fn pieces_of_the_flood(turns: u64) -> u64 {
         net.set_faults(Faults { max_read: Some(PIECE), ..Faults::default() });
         let seen = Rc::new(Seen::default());
         let server = start(with_state(&seen, serve)).backlog(1000).await.unwrap();
-        let connect = |net: &Network| client_of(&net, &server);
+        let connect = |net: &Network| client_of(net, &server);
         let others: Vec<Peer> = (0..OTHERS).map(|_| connect(&net)).collect();
         let flooding = connect(&net);
         flooding.send(&vec![b'f'; FLOOD]);

@@ -255,7 +255,7 @@ async fn send_and_check(at: Place, seed: u64, i: usize) {
 /// So many clients of an echo server, all of them connected and quiet.
 async fn crowd(net: &Network, n: usize) -> (Server, Vec<Peer>) {
     let server = start(echo).backlog(1000).await.unwrap();
-    let peers: Vec<Peer> = (0..n).map(|_| client_of(&net, &server)).collect();
+    let peers: Vec<Peer> = (0..n).map(|_| client_of(net, &server)).collect();
     while server.connections() < n {
         yield_now().await;
     }

@@ -1,6 +1,7 @@
 //! The tests of streams and servers once more, over Unix sockets: each file is a module here, in which `common::place` makes Unix sockets
 //! where it makes TCP otherwise. That none of them uses TCP after all is `common::simulate`'s to see.
 #![cfg(feature = "unix")]
+#![allow(clippy::duplicate_mod, reason = "each file has its own `mod common`, as it needs it as a program")]
 
 #[path = "close.rs"]
 mod close;

@@ -242,7 +242,7 @@ async fn upper(mut reader: StreamReader, writer: StreamWriter) -> wasi_streams::
 /// A server with one client, which has been accepted.
 async fn with_client(net: &Network) -> (Rc<Server>, Peer) {
     let server = start(upper).await.unwrap();
-    let peer = client_of(&net, &server);
+    let peer = client_of(net, &server);
     settle().await;
     assert_eq!(server.connections(), 1);
     (Rc::new(server), peer)
@@ -261,7 +261,7 @@ async fn flooding(net: &Network, n: usize) -> (Server, Vec<Peer>) {
         drop(writer.wait_closed().await);
     };
     let server = start(flood).await.unwrap();
-    let peers: Vec<Peer> = (0..n).map(|_| client_of(&net, &server)).collect();
+    let peers: Vec<Peer> = (0..n).map(|_| client_of(net, &server)).collect();
     peers.iter().for_each(Peer::stall);
     settle().await;
     assert_eq!(server.connections(), n);

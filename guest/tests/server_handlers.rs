@@ -177,7 +177,7 @@ impl Kept {
 
 /// A client that has been accepted.
 async fn client(net: &Network, server: &Server) -> Peer {
-    let peer = client_of(&net, &server);
+    let peer = client_of(net, server);
     settle().await;
     peer
 }

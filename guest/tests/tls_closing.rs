@@ -395,7 +395,7 @@ async fn connected_with(
     connector: impl Fn(&Authority) -> TlsConnector,
 ) -> (StreamReader, StreamWriter, TlsPeer) {
     let ca = Authority::new();
-    let (listener, place) = listen(&net);
+    let (listener, place) = listen(net);
     let accepting = async {
         let peer: Peer = listener.accept().await;
         let mut peer = TlsPeer::server(peer, &ca, NAME);
