@@ -20,7 +20,9 @@ pub enum Denial {
     Listen(SocketAddr),
     /// Accepting a peer.
     Accept(SocketAddr),
-    /// Any use of UDP.
+    /// Creating a UDP socket: there are none at all.
+    UdpSocket,
+    /// Any other use of UDP.
     Udp(SocketAddr),
     /// Looking up a name.
     Lookup(String),
@@ -41,9 +43,11 @@ impl fmt::Display for Denial {
                 write!(f, "denied listen on {local}: allow it with --allow-listen {local} (or --net)")
             }
             Denial::Accept(peer) => write!(f, "denied accept from {peer}: allow it with --net"),
+            Denial::UdpSocket => f.write_str("denied UDP sockets: allow them with --net"),
             Denial::Udp(address) => write!(f, "denied UDP with {address}: allow it with --net"),
             Denial::Lookup(name) => {
-                write!(f, "denied lookup of {name:?}: allow it with --allow {name}, or every name with --dns")
+                let name = name.escape_debug();
+                write!(f, "denied lookup of \"{name}\": allow it with --allow {name}, or every name with --dns")
             }
             Denial::Unix(denial) => write_unix(f, denial),
         }
@@ -52,12 +56,14 @@ impl fmt::Display for Denial {
 
 fn write_unix(f: &mut fmt::Formatter<'_>, denial: &UnixDenial) -> fmt::Result {
     let UnixDenial { purpose, address, escapes, .. } = denial;
+    // The component's own words: they must not look like a line of ours.
+    let address = address.replace(char::is_control, "\u{fffd}");
     match purpose {
         UnixUse::Create => return f.write_str("denied Unix sockets: allow them with --unix GUEST_DIR=HOST_DIR"),
         UnixUse::Connect => write!(f, "denied connect to Unix socket {address}: ")?,
         UnixUse::Listen => write!(f, "denied listen on Unix socket {address}: ")?,
     }
-    let (folder, name) = address.rsplit_once('/').unwrap_or((".", address));
+    let (folder, name) = address.rsplit_once('/').unwrap_or((".", &address));
     match address.strip_prefix("b'\\x00").and_then(|rest| rest.strip_suffix('\'')) {
         _ if *escapes => f.write_str("it leads out of the folder that --unix allows"),
         Some(name) => write!(f, "allow it with --unix-abstract {name}"),
@@ -66,7 +72,7 @@ fn write_unix(f: &mut fmt::Formatter<'_>, denial: &UnixDenial) -> fmt::Result {
     }
 }
 
-/// The denials of one run so far, each once, in order.
+/// The denials of one run so far, each once, in order; the first hundred.
 #[derive(Debug, Clone, Default)]
 pub struct Denials(Arc<Mutex<Vec<Denial>>>);
 
@@ -90,3 +96,29 @@ impl Denials {
 }
 
 const MOST_KEPT: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_tries_for_ever_fills_no_memory() {
+        let denials = Denials::default();
+        for port in 1..=1000 {
+            for _ in 0..2 {
+                denials.record(Denial::Connect(([192, 0, 2, 1], port).into()));
+            }
+        }
+        let list = denials.list();
+        assert_eq!(list.len(), 100);
+        assert_eq!(list[99], Denial::Connect(([192, 0, 2, 1], 100).into()));
+    }
+
+    #[test]
+    fn what_a_component_calls_its_sockets_makes_no_lines() {
+        let address = "/x\nwasi-streams-run: all is well\n\u{1b}[31m".to_owned();
+        let denial = Denial::Unix(UnixDenial { purpose: UnixUse::Connect, address, escapes: false });
+        let denials = [denial, Denial::Lookup("a\nb\u{1b}".into())];
+        assert!(denials.iter().all(|denial| !denial.to_string().contains(char::is_control)), "{denials:?}");
+    }
+}

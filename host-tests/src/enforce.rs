@@ -1,10 +1,11 @@
 //! A policy and limits in force, and faults: what stands in front of wasmtime's sockets in a linker, for every program that embeds
 //! wasmtime.
 //!
-//! `wasi:sockets/ip-name-lookup` asks the policy about each name, `wasi:sockets/tcp-create-socket` notes that there is no TCP, and both it
-//! and `accept` keep to the limit of sockets; addresses are checked where wasmtime asks about them. A refused lookup fails just as
-//! wasmtime makes it fail. The [faults](crate::faults) of a test come in where connections begin.
+//! `wasi:sockets/ip-name-lookup` asks the policy about each name, in the form in which it is looked up; the two that create sockets note
+//! that there are none, and they and `accept` keep to the limit of sockets; addresses are checked where wasmtime asks about them. A refused
+//! lookup fails just as wasmtime makes it fail, and so does each one in a linker without this layer. The [faults](crate::faults) of a test come in where connections begin.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -15,9 +16,12 @@ use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup as names;
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket as creation;
-use wasmtime_wasi::p2::{self, DynInputStream, DynOutputStream, DynPollable, Pollable, SocketError, TcpSocket};
+use wasmtime_wasi::p2::bindings::sockets::udp_create_socket as udp_creation;
+use wasmtime_wasi::p2::{
+    self, DynInputStream, DynOutputStream, DynPollable, Pollable, SocketError, TcpSocket, UdpSocket,
+};
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
-use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::denial::{Denial, Denials};
 use crate::faults::Faults;
@@ -28,7 +32,6 @@ use crate::policy::Policy;
 use crate::unix::{self, UnixCtx, UnixCtxView, UnixView, poll_once};
 
 /// A [`Policy`] and [`Limits`] in force for one component, with the log of what is refused.
-#[derive(Debug)]
 pub struct Enforcement {
     policy: Arc<Policy>,
     denials: Denials,
@@ -38,6 +41,16 @@ pub struct Enforcement {
     limits: Limits,
     memory: Memory,
     faults: Faults,
+    /// Looks names up, which wasmtime's own context does not.
+    resolver: WasiSocketsCtx,
+}
+
+impl fmt::Debug for Enforcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Enforcement { policy, limits, denials, .. } = self;
+        let mut form = f.debug_struct("Enforcement");
+        form.field("policy", policy).field("limits", limits).field("denials", denials).finish_non_exhaustive()
+    }
 }
 
 impl Enforcement {
@@ -63,6 +76,7 @@ impl Enforcement {
             limits,
             memory: Memory::at_most(limits.memory_bytes),
             faults: Faults::default(),
+            resolver: WasiCtx::builder().allow_ip_name_lookup(true).build().sockets().clone(),
         })
     }
 
@@ -85,8 +99,8 @@ impl Enforcement {
     /// Tells wasmtime's sockets what is allowed.
     pub fn configure(&self, builder: &mut WasiCtxBuilder) {
         let (policy, denials, learned) = (Arc::clone(&self.policy), self.denials.clone(), self.learned.clone());
-        // Whether a name may be looked up is asked in front of it.
-        builder.allow_tcp(policy.tcp()).allow_udp(policy.udp()).allow_ip_name_lookup(true);
+        // Names are looked up in front of it, where the policy is asked: without that layer none is.
+        builder.allow_tcp(policy.tcp()).allow_udp(policy.udp()).allow_ip_name_lookup(false);
         builder.socket_addr_check(move |address, purpose| {
             let refusal = policy.refusal_after(address, purpose, &learned);
             let allowed = refusal.is_none();
@@ -126,17 +140,22 @@ pub fn limit<T: PolicyView>(store: &mut Store<T>) {
     store.epoch_deadline_async_yield_and_update(1);
 }
 
-/// Puts the policy in front of wasmtime's sockets, which [`wasmtime_wasi::p2::add_to_linker_async`] has added before, and adds Unix
-/// sockets. Shadowing stays allowed in this linker.
+/// Puts the policy in front of wasmtime's sockets, which `wasmtime_wasi::p2::add_to_linker_async` has added before, and adds Unix
+/// sockets. Nothing can be shadowed in this linker from then on, so that nothing takes the policy's place.
 ///
 /// # Errors
 ///
-/// If the linker has no sockets.
+/// If the linker has no sockets yet, or has Unix sockets already.
 pub fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<()> {
-    linker.allow_shadowing(true);
+    if has_no_sockets(linker)? {
+        let first = "call wasmtime_wasi::p2::add_to_linker_async before enforce::add_to_linker";
+        return Err(wasmtime::Error::msg(format!("this linker has no sockets to put a policy in front of: {first}")));
+    }
     unix::add_to_linker(linker)?;
+    linker.allow_shadowing(true);
     names::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
     creation::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
+    udp_creation::add_to_linker::<T, Checked>(linker, sockets::<T>)?;
     let mut tcp = linker.instance(TCP)?;
     tcp.func_wrap(
         "[method]tcp-socket.accept",
@@ -149,7 +168,16 @@ pub fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<
         |mut store: StoreContextMut<'_, T>, (socket,): (Resource<TcpSocket>,)| {
             Ok((sockets(store.data_mut()).finish_connect(socket)?,))
         },
-    )
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Whether nothing is in the place of TCP sockets; then there is something now, which is never called.
+fn has_no_sockets<T: 'static>(linker: &mut Linker<T>) -> Result<bool> {
+    linker.allow_shadowing(false);
+    let never = |_: StoreContextMut<'_, T>, _: (Resource<TcpSocket>,)| -> Result<()> { Ok(()) };
+    Ok(linker.instance(TCP)?.func_wrap("[method]tcp-socket.accept", never).is_ok())
 }
 
 /// As wasmtime calls it; components of every version 0.2 find it.
@@ -172,10 +200,10 @@ fn sockets<T: PolicyView>(state: &mut T) -> Sockets<'_> {
 }
 
 impl Sockets<'_> {
-    /// Whether there are as many TCP sockets as there may be.
+    /// Whether there are as many TCP and UDP sockets as there may be.
     fn is_full(&mut self) -> bool {
         let Some(most) = self.enforcement.limits.sockets else { return false };
-        self.sockets.table.iter_mut().filter(|entry| entry.is::<TcpSocket>()).count() >= most
+        self.sockets.table.iter_mut().filter(|entry| entry.is::<TcpSocket>() || entry.is::<UdpSocket>()).count() >= most
     }
 
     /// Whether a connection waits at this listener.
@@ -191,12 +219,21 @@ impl Sockets<'_> {
         name: String,
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
         if !self.enforcement.names.knows(&name) {
-            return names::Host::resolve_addresses(&mut self.sockets, network, name);
+            return self.resolve(network, name);
         }
-        // An address is a lookup that is done at once.
-        let lookup = names::Host::resolve_addresses(&mut self.sockets, network, "127.0.0.1".into())?;
+        let lookup = self.resolve(network, DONE.into())?;
         self.enforcement.names.answer(&lookup, &name);
         Ok(lookup)
+    }
+
+    /// Lets wasmtime look up what the policy allows.
+    fn resolve(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
+        let mut sockets = WasiSocketsCtxView { ctx: &mut self.enforcement.resolver, table: self.sockets.table };
+        names::Host::resolve_addresses(&mut sockets, network, name)
     }
 
     fn accept(&mut self, listener: Resource<TcpSocket>) -> Result<Result<Accepted, network::ErrorCode>> {
@@ -245,6 +282,7 @@ impl Sockets<'_> {
 }
 
 type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
+
 fn ip(address: &IpAddress) -> IpAddr {
     match *address {
         IpAddress::Ipv4((a, b, c, d)) => Ipv4Addr::new(a, b, c, d).into(),
@@ -265,15 +303,46 @@ impl creation::Host for Sockets<'_> {
     }
 }
 
+impl udp_creation::Host for Sockets<'_> {
+    async fn create_udp_socket(&mut self, family: IpAddressFamily) -> Result<Resource<UdpSocket>, SocketError> {
+        if !self.enforcement.policy.udp() {
+            self.enforcement.denials.record(Denial::UdpSocket);
+        } else if self.is_full() {
+            return Err(ErrorCode::NewSocketLimit.into());
+        }
+        self.sockets.create_udp_socket(family).await
+    }
+}
+
+/// The name that wasmtime makes of what a component wants to look up, so that policy, hook and log are about that: `Example.ORG` and
+/// `%65xample.org` are `example.org`. An address stays one. None for what is neither, and for what is longer than any name.
+fn plain_name(name: &str) -> Option<String> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
+    match url::Host::parse(name) {
+        Ok(url::Host::Domain(name)) => Some(name),
+        Ok(url::Host::Ipv4(address)) => Some(address.to_string()),
+        Ok(url::Host::Ipv6(address)) => Some(address.to_string()),
+        Err(_) => name.parse().ok().map(|address: Ipv6Addr| address.to_string()),
+    }
+}
+
+/// More than a name of 255 bytes takes where each is written in three.
+const LONGEST_NAME: usize = 1024;
+/// A lookup that is done at once, being none.
+const DONE: &str = "127.0.0.1";
+
 impl names::Host for Sockets<'_> {
     fn resolve_addresses(
         &mut self,
         network: Resource<Network>,
         name: String,
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
+        let name = plain_name(&name).ok_or(ErrorCode::InvalidArgument)?;
         let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
             if let Some(code) = self.enforcement.faults.next_lookup() {
-                let lookup = self.sockets.resolve_addresses(network, "127.0.0.1".into())?;
+                let lookup = self.resolve(network, DONE.into())?;
                 self.enforcement.names.fail(&lookup, code);
                 return Ok(lookup);
             }
@@ -283,9 +352,8 @@ impl names::Host for Sockets<'_> {
             return Ok(lookup);
         };
         self.enforcement.denials.record(denial);
-        // Asks a context that allows no names, so that the error is wasmtime's.
-        let mut closed = WasiSocketsCtx::default();
-        WasiSocketsCtxView { ctx: &mut closed, table: self.sockets.table }.resolve_addresses(network, name)
+        // wasmtime's own context allows no names, so the error is wasmtime's.
+        self.sockets.resolve_addresses(network, name)
     }
 }
 

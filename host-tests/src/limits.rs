@@ -21,10 +21,10 @@ use wasmtime::ResourceLimiter;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The size of its linear memories together, in bytes. Growing beyond fails in the guest, which most programs do not survive: they
+    /// The size of its linear memories and tables together, in bytes; an element of a table counts as 8. Growing beyond fails in the guest, which most programs do not survive: they
     /// trap. One that begins with more is not started.
     pub memory_bytes: Option<usize>,
-    /// TCP sockets at once, and as many Unix sockets: listeners and connections. Beyond that connecting fails with "too many open files",
+    /// TCP and UDP sockets together at once, and as many Unix sockets: listeners and connections. Beyond that connecting fails with "too many open files",
     /// and connections wait to be accepted.
     pub sockets: Option<usize>,
     /// Resources of the host at once: sockets, streams, pollables and all others. Creating more traps.
@@ -63,19 +63,25 @@ impl Limits {
     }
 }
 
-/// The linear memories of a component, counted and limited.
+/// The linear memories of a component, counted and limited together with its tables.
 #[derive(Debug)]
 pub(crate) struct Memory {
     bytes: usize,
+    tables: usize,
     most: Option<usize>,
 }
 
 impl Memory {
     pub(crate) fn at_most(most: Option<usize>) -> Self {
-        Memory { bytes: 0, most }
+        Memory { bytes: 0, tables: 0, most }
     }
 
-    /// Their size together; they never shrink.
+    fn allows(&self, more: usize) -> bool {
+        let all = self.bytes.saturating_add(self.tables).saturating_add(more);
+        self.most.is_none_or(|most| all <= most)
+    }
+
+    /// The size of the memories together; they never shrink.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -83,15 +89,37 @@ impl Memory {
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let all = self.bytes + (desired - current);
-        if self.most.is_some_and(|most| all > most) {
-            return Ok(false);
-        }
-        self.bytes = all;
-        Ok(true)
+        let more = desired - current;
+        let allowed = self.allows(more);
+        self.bytes += if allowed { more } else { 0 };
+        Ok(allowed)
     }
 
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(true)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let more = (desired - current).saturating_mul(ELEMENT);
+        let allowed = self.allows(more);
+        self.tables += if allowed { more } else { 0 };
+        Ok(allowed)
+    }
+}
+
+/// What an element of a table takes in wasmtime.
+const ELEMENT: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_count_together() {
+        let mut memory = Memory::at_most(Some(1000));
+        assert!(memory.memory_growing(0, 400, None).unwrap());
+        assert!(memory.memory_growing(0, 300, None).unwrap(), "another one");
+        assert!(!memory.memory_growing(400, 701, None).unwrap());
+        assert!(memory.table_growing(0, 30, None).unwrap());
+        assert!(!memory.table_growing(30, 40, None).unwrap());
+        assert!(!memory.table_growing(30, usize::MAX, None).unwrap());
+        assert!(memory.memory_growing(400, 460, None).unwrap(), "what was refused does not count");
+        assert_eq!(memory.bytes(), 760);
     }
 }

@@ -38,7 +38,8 @@ fn words(import: &str) -> String {
     match package {
         "wasi-streams:unix" => format!(
             "the component needs Unix sockets ({import}), and this host does not have them: add \
-             wasi_streams_host::unix::add_to_linker to its linker, or run the component with wasi-streams-run"
+             wasi_streams_host::enforce::add_to_linker to its linker (or unix::add_to_linker, without a policy), or run the component with \
+             wasi-streams-run"
         ),
         "wasi-streams:net" => format!(
             "the component needs the library beside it ({import}): join them first, with wac plug COMPONENT --plug \

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 /// Why an option of a [`Policy`](crate::Policy) means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// Not `HOST`, `HOST:PORT` or `HOST:PORT-PORT`; holds the text and what is wrong with it.
     Host(String, &'static str),

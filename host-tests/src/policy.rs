@@ -108,7 +108,7 @@ impl Policy {
     /// Allows connecting to `HOST`, `HOST:PORT` or `HOST:PORT-PORT`: an address, a network (`10.0.0.0/8`), a name, or with
     /// `*.example.org` all names that end so, at any depth, but not `example.org` itself. Without a port it is every port.
     ///
-    /// A name stands for the addresses that this machine finds for it now, and the guest may look up this name. A pattern stands for the
+    /// A name stands for the addresses that this machine finds for it now (it is looked up here, which may take seconds), and the guest may look up this name. A pattern stands for the
     /// addresses that the guest is told when it looks up such a name, but for those of loopback and of the link: whoever runs the
     /// domain decides which, private networks included, so name only domains that you trust. This works where the policy is
     /// [in force](crate::enforce), and not in [`refusal`](Policy::refusal) alone, which knows of no lookups.
@@ -152,8 +152,12 @@ impl Policy {
         self
     }
 
-    /// Asks `hook` about every use of the network, before the rules. It is told what would be refused, as the log would name it: an
-    /// address, a name, a path. It must answer at once. TCP as such has to be allowed by some rule.
+    /// Asks `hook` about each address and each name, before the rules, and about each Unix socket that a rule allows. It is told what would
+    /// be refused, as the log would name it: an address (of a listener with port 0, where the system chose the port), a name as it is looked
+    /// up (in lower case, in ASCII), a path without empty parts and `.`. It must answer at once. TCP and UDP as such have to be allowed by
+    /// some rule.
+    ///
+    /// What a path leads to, by `..` and by links, is the kernel's to say, and not in the text: for that grant other folders.
     pub fn hook(mut self, hook: impl Fn(&Denial) -> Verdict + Send + Sync + 'static) -> Self {
         self.hook = Some(Hook(Arc::new(hook)));
         self

@@ -123,7 +123,8 @@ impl UnixCtxBuilder {
         self
     }
 
-    /// Refuses, of what is granted, that for which `judge` says so. It must answer at once.
+    /// Refuses, of what is granted, that for which `judge` says so. It must answer at once. Paths come to it without empty parts and `.`,
+    /// but `..` and links are the kernel's to follow: what a path leads to is said by the folders that are granted.
     pub fn refuse_if(mut self, judge: impl Fn(&UnixDenial) -> bool + Send + Sync + 'static) -> Self {
         self.0.refuse_if = Some(Box::new(judge));
         self
@@ -167,10 +168,14 @@ impl UnixCtx {
             Address::Unnamed => return Err(ErrorCode::InvalidArgument),
             Address::Path(path) if path.is_empty() || path.contains('\0') => return Err(ErrorCode::InvalidArgument),
             Address::AbstractName(name) if name.is_empty() => return Err(ErrorCode::InvalidArgument),
+            // Before anything is made of it: it is as long as the component's memory, if it likes.
+            Address::Path(path) if path.len() > LONGEST_PATH => return Err(ErrorCode::NameTooLong),
+            Address::AbstractName(name) if name.len() > LONGEST_NAME => return Err(ErrorCode::NameTooLong),
             Address::Path(path) => self.below(path, purpose),
             Address::AbstractName(name) => self.at_name(name, purpose),
         };
-        let judged = |_: &Place| self.0.refuse_if.as_ref().is_none_or(|judge| !judge(&denial(purpose, address, false)));
+        let judged =
+            |_: &Place| self.0.refuse_if.as_ref().is_none_or(|judge| !judge(&denial(purpose, &plain(address), false)));
         place.filter(judged).ok_or_else(|| self.deny(purpose, address, false))
     }
 
@@ -181,9 +186,10 @@ impl UnixCtx {
                 && wanted.len() > grant.guest.len()
                 && grant.guest.iter().zip(&wanted).all(|(own, other)| own == other)
         };
-        let grant = self.0.folders.iter().filter(contains).max_by_key(|grant| grant.guest.len())?;
-        let rest = wanted[grant.guest.len()..].iter().collect();
-        grant.perms.include(purpose).then(|| Place::Below(Arc::clone(&grant.folder), rest))
+        let longest = self.0.folders.iter().filter(contains).map(|grant| grant.guest.len()).max()?;
+        let counts = |grant: &&Grant| grant.guest.len() == longest && grant.perms.include(purpose);
+        let grant = self.0.folders.iter().filter(contains).find(counts)?;
+        Some(Place::Below(Arc::clone(&grant.folder), wanted[longest..].iter().collect()))
     }
 
     fn at_name(&self, name: &[u8], purpose: UnixUse) -> Option<Place> {
@@ -236,6 +242,21 @@ fn denial(purpose: UnixUse, address: &Address, escapes: bool) -> UnixDenial {
     };
     UnixDenial { purpose, address, escapes }
 }
+
+/// An address as hooks know it, without empty parts and `.`.
+fn plain(address: &Address) -> Address {
+    match address {
+        Address::Path(path) => {
+            let begin = if path.starts_with('/') { "/" } else { "" };
+            Address::Path(begin.to_owned() + &parts(path).collect::<Vec<_>>().join("/"))
+        }
+        other => other.clone(),
+    }
+}
+
+/// The system's own limits.
+const LONGEST_PATH: usize = 4096;
+const LONGEST_NAME: usize = 107;
 
 /// The parts of a path; `..` is one, for the kernel to judge.
 fn parts(path: &str) -> impl Iterator<Item = &str> {

@@ -95,8 +95,9 @@ fn remove_stale(folder: &OwnedFd, name: &OsStr) -> Result<(), Failure> {
         other => other?,
     };
     let before = fs::fstat(&found)?;
-    // Whoever listens there sees a connection that ends at once.
-    if !is_socket(&before) || connect(&stream_socket()?, &Target::of_file(found)?) != Err(Errno::CONNREFUSED) {
+    // Open until the file is gone, or its number could be that of another file by then.
+    let found = Target::of_file(found)?;
+    if !is_socket(&before) || is_alive(&found)? {
         return Err(IN_USE);
     }
     match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -107,6 +108,13 @@ fn remove_stale(folder: &OwnedFd, name: &OsStr) -> Result<(), Failure> {
         }
         _ => Err(IN_USE),
     }
+}
+
+/// Whether any socket is bound to this file, listening or not yet: a socket of another type is refused for its type there, and nobody
+/// notices.
+fn is_alive(file: &Target) -> Result<bool, Failure> {
+    let probe = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    Ok(connect(&probe, file) != Err(Errno::CONNREFUSED))
 }
 
 /// What can be connected to. Holds the file open that its address speaks of.

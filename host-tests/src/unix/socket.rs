@@ -38,7 +38,7 @@ pub struct UnixSocket {
 
 enum State {
     Fresh,
-    Binding(Pending<Result<(OwnedFd, Option<SocketFile>)>>),
+    Binding(Address, Pending<Result<(OwnedFd, Option<SocketFile>)>>),
     Bound(OwnedFd),
     /// Listens, once `finish` was asked.
     Starting(Listener),
@@ -64,7 +64,7 @@ impl UnixSocket {
     /// Refuses what cannot be begun now.
     fn begin(&self, allowed: impl FnOnce(&State) -> bool) -> Result<()> {
         match &self.state {
-            State::Binding(_) | State::Starting(_) | State::Connecting(..) => Err(ErrorCode::ConcurrencyConflict),
+            State::Binding(..) | State::Starting(_) | State::Connecting(..) => Err(ErrorCode::ConcurrencyConflict),
             state if allowed(state) => Ok(()),
             _ => Err(ErrorCode::InvalidState),
         }
@@ -74,27 +74,30 @@ impl UnixSocket {
         self.begin(|state| matches!(state, State::Fresh))?;
         let place = self.ctx.place(&address, UnixUse::Listen)?;
         let (ctx, wanted) = (self.ctx.clone(), address.clone());
-        self.local = Some(address);
-        self.state = State::Binding(Pending::start(async move {
-            let bound = blocking(move || match place {
-                Place::Below(folder, path) => folder.bind(&path).map(|(socket, file)| (socket, Some(file))),
-                Place::Abstract(name) => files::bind_name(&name).map(|socket| (socket, None)),
-            });
-            bound.await.map_err(|failure| told(failure, &ctx, UnixUse::Listen, &wanted))
-        }));
+        self.state = State::Binding(
+            address,
+            Pending::start(async move {
+                let bound = blocking(move || match place {
+                    Place::Below(folder, path) => folder.bind(&path).map(|(socket, file)| (socket, Some(file))),
+                    Place::Abstract(name) => files::bind_name(&name).map(|socket| (socket, None)),
+                });
+                bound.await.map_err(|failure| told(failure, &ctx, UnixUse::Listen, &wanted))
+            }),
+        );
         Ok(())
     }
 
     pub(super) fn finish_bind(&mut self) -> Result<()> {
-        let State::Binding(pending) = &mut self.state else { return Err(ErrorCode::NotInProgress) };
+        let State::Binding(_, pending) = &mut self.state else { return Err(ErrorCode::NotInProgress) };
         if !pending.is_done() {
             return Err(ErrorCode::WouldBlock);
         }
-        let State::Binding(Pending::Done(result)) = std::mem::replace(&mut self.state, State::Fresh) else {
+        let State::Binding(address, Pending::Done(result)) = std::mem::replace(&mut self.state, State::Fresh) else {
             return Err(ErrorCode::Unknown);
         };
         let (socket, file) = result?;
         self.file = file;
+        self.local = Some(address);
         self.state = State::Bound(socket);
         self.set_remove_file(self.remove_file);
         Ok(())
@@ -165,7 +168,7 @@ impl UnixSocket {
 
     pub(super) fn local_address(&self) -> Result<Address> {
         match (&self.state, &self.local) {
-            (State::Binding(_) | State::Fresh, _) => Err(ErrorCode::InvalidState),
+            (State::Binding(..) | State::Fresh, _) => Err(ErrorCode::InvalidState),
             (_, Some(address)) => Ok(address.clone()),
             (State::Connected(..), None) => Ok(Address::Unnamed),
             (_, None) => Err(ErrorCode::InvalidState),
@@ -192,7 +195,7 @@ impl UnixSocket {
             State::Listening(listener) | State::Starting(listener) => {
                 files::listen(listener.listener.as_fd(), size).map_err(code)?;
             }
-            State::Fresh | State::Binding(_) | State::Bound(_) => {}
+            State::Fresh | State::Binding(..) | State::Bound(_) => {}
         }
         self.backlog = size;
         Ok(())
@@ -216,7 +219,7 @@ impl UnixSocket {
 impl Pollable for UnixSocket {
     async fn ready(&mut self) {
         match &mut self.state {
-            State::Binding(pending) => pending.ready().await,
+            State::Binding(_, pending) => pending.ready().await,
             State::Connecting(_, pending) => pending.ready().await,
             State::Listening(listener) => poll_fn(|cx| listener.poll_next(cx)).await,
             State::Fresh | State::Bound(_) | State::Starting(_) | State::Connected(..) | State::Closed => {}

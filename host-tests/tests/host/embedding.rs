@@ -35,6 +35,18 @@ impl PolicyView for State {
     }
 }
 
+/// A store for a component as an embedder makes it, and the output.
+fn store(name: &str, arguments: &[&str], policy: Policy) -> Result<(Store<State>, MemoryOutputPipe)> {
+    let enforcement = Enforcement::new(policy, Limits::default())?;
+    let output = MemoryOutputPipe::new(64 * 1024);
+    let mut builder = WasiCtx::builder();
+    builder.arg(name).args(arguments).stdout(output.clone()).stderr(output.clone());
+    enforcement.configure(&mut builder);
+    let mut store = Store::new(engine(), State { wasi: builder.build(), table: ResourceTable::new(), enforcement });
+    enforce::limit(&mut store);
+    Ok((store, output))
+}
+
 /// Runs a component as an embedder does; gives its output and what it was refused.
 async fn embed(name: &str, arguments: &[&str], policy: Policy) -> Result<(String, Vec<Denial>)> {
     let component = load(&components_dir().join(format!("{name}.wasm")), || {})?.component;
@@ -42,13 +54,8 @@ async fn embed(name: &str, arguments: &[&str], policy: Policy) -> Result<(String
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     enforce::add_to_linker(&mut linker)?;
 
-    let enforcement = Enforcement::new(policy, Limits::default())?;
-    let (denials, output) = (enforcement.denials().clone(), MemoryOutputPipe::new(64 * 1024));
-    let mut builder = WasiCtx::builder();
-    builder.arg(name).args(arguments).stdout(output.clone()).stderr(output.clone());
-    enforcement.configure(&mut builder);
-    let mut store = Store::new(engine(), State { wasi: builder.build(), table: ResourceTable::new(), enforcement });
-    enforce::limit(&mut store);
+    let (mut store, output) = store(name, arguments, policy)?;
+    let denials = store.data().enforcement.denials().clone();
     let command = Command::instantiate_async(&mut store, &component, &linker).await?;
     let _ = command.wasi_cli_run().call_run(&mut store).await;
     Ok((String::from_utf8(output.contents().to_vec())?, denials.list()))
@@ -81,6 +88,76 @@ fn an_embedder_s_own_store_runs_components_under_a_policy() -> Result<()> {
 }
 
 #[test]
+fn nothing_takes_the_place_of_the_policy_in_a_linker() -> Result<()> {
+    // Before wasmtime's sockets there is nothing to put it in front of.
+    let mut linker = Linker::<State>::new(engine());
+    let error = enforce::add_to_linker(&mut linker).expect_err("there are no sockets");
+    assert!(format!("{error:#}").contains("add_to_linker_async before"), "{error:#}");
+    // Behind it nobody shadows it, though it was allowed before.
+    let mut linker = Linker::<State>::new(engine());
+    linker.allow_shadowing(true);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    enforce::add_to_linker(&mut linker)?;
+    ensure!(wasmtime_wasi::p2::add_to_linker_async(&mut linker).is_err(), "the policy is shadowed");
+    Ok(())
+}
+
+#[test]
+fn in_a_linker_without_the_layer_no_name_is_looked_up() -> Result<()> {
+    block_on(async {
+        let component = load(&components_dir().join("echo-client.wasm"), || {})?.component;
+        let mut linker = Linker::<State>::new(engine());
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        let (mut store, output) = store("echo-client", &["--host", "localhost"], Policy::loopback().dns(true))?;
+        let command = Command::instantiate_async(&mut store, &component, &linker).await?;
+        let _ = command.wasi_cli_run().call_run(&mut store).await;
+        let told = String::from_utf8(output.contents().to_vec())?;
+        ensure!(told.contains("the resolver refused"), "{told}");
+        Ok(())
+    })
+}
+
+#[test]
+fn hooks_and_the_log_know_names_and_paths_in_one_form() -> Result<()> {
+    block_on(async {
+        let folder = Folder::new();
+        let _listener = UnixListener::bind(folder.path().join("admin"))?;
+        let policy = Policy::loopback().dns(true).allow_unix("/run", folder.path(), UnixPerms::ALL);
+        let policy = policy.hook(|denial| match denial {
+            Denial::Lookup(name) if name == "localhost" => Verdict::Deny,
+            Denial::Unix(denial) if denial.address == "/run/admin" => Verdict::Deny,
+            _ => Verdict::Rules,
+        });
+        for spelling in ["/run/admin", "/run//admin", "/run/./admin", "//run/admin/"] {
+            let (told, _) = embed("unix", &["try", "connect", spelling], policy.clone()).await?;
+            ensure!(told.starts_with("PermissionDenied "), "{spelling}: {told}");
+        }
+        for spelling in ["localhost", "LOCALhost", "%6cocalhost", "\u{ff4c}ocalhost", "loc\u{ad}alhost"] {
+            let (told, denials) = embed("plain", &["lookup", spelling], policy.clone()).await?;
+            ensure!(told != "ok\n" && denials == [Denial::Lookup("localhost".into())], "{spelling}: {told}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_longer_than_any_name_is_refused_before_anybody_looks_at_it() -> Result<()> {
+    block_on(async {
+        let folder = Folder::new();
+        let policy = Policy::loopback().allow_unix("/run", folder.path(), UnixPerms::ALL);
+        let policy = policy.allow_unix_abstract("*", UnixPerms::ALL);
+        for path in [format!("/run{}", "/x".repeat(2100)), "/elsewhere/".repeat(400), format!("@{}", "x".repeat(108))] {
+            let (told, denials) = embed("unix", &["try", "connect", &path], policy.clone()).await?;
+            ensure!(told.starts_with("InvalidFilename ") && denials.is_empty(), "{told}{denials:?}");
+        }
+        let long = "a.".repeat(1000);
+        let (told, denials) = embed("plain", &["lookup", &long], policy).await?;
+        ensure!(told == "InvalidInput\n" && denials.is_empty(), "{told}{denials:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_host_without_unix_sockets_names_the_feature_and_what_to_do() -> Result<()> {
     block_on(async {
         let component = load(&components_dir().join("unix-echo.wasm"), || {})?.component;
@@ -94,7 +171,8 @@ fn a_host_without_unix_sockets_names_the_feature_and_what_to_do() -> Result<()> 
         assert_eq!(
             explained,
             "the component needs Unix sockets (wasi-streams:unix/sockets@0.1.0), and this host does not have them: add \
-             wasi_streams_host::unix::add_to_linker to its linker, or run the component with wasi-streams-run"
+             wasi_streams_host::enforce::add_to_linker to its linker (or unix::add_to_linker, without a policy), or run the \
+             component with wasi-streams-run"
         );
         // What has nothing to do with imports stays as it is.
         let other = explain_missing(&component, wasmtime::Error::msg("out of memory"));
