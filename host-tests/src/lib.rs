@@ -87,12 +87,12 @@
 //! # What it cannot do
 //!
 //! - `wasi:http` and modules of WASI 0.1 are left out; add the former to the linker yourself.
-//! - UDP is all or nothing ([`Policy::everything`]). Which peers a listener accepts is not said by a rule; a [hook](Policy::hook) can.
+//! - UDP is all or nothing ([`Policy::everything`]); its sockets count among those of TCP. Which peers a listener accepts is not said by a rule; a [hook](Policy::hook) can.
 //! - A rule with a name is about the addresses that this machine finds when the rule is made, one with a pattern about those that the
 //!   component is told. What stands behind an address is nobody's to see: TLS with names verified is the component's.
 //! - Instructions are not counted, see [`Limits`]. Processor time is not limited, only time.
-//! - Unix sockets need Linux 5.6 or newer with `/proc`; elsewhere each operation fails with `not-supported`. All the rest runs wherever
-//!   wasmtime does.
+//! - Unix sockets need Linux 5.6 or newer with `/proc`; elsewhere each operation fails with `not-supported`. All the rest is for Unix-like
+//!   systems, and tested on Linux.
 //!
 //! # The harness
 //!

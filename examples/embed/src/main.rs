@@ -30,7 +30,8 @@ impl PolicyView for State {
 }
 
 async fn run(arguments: &[String]) -> Result<u8> {
-    let path = arguments.first().context("usage: embed COMPONENT [ARGS...]; its /run is the current folder")?;
+    let path = arguments.first().filter(|path| !path.starts_with('-'));
+    let path = path.context("usage: embed COMPONENT [ARGS...]; its /run is the current folder")?;
     let policy = Policy::loopback().allow("*.example.org:443")?.allow("10.0.0.0/8:8000-8999")?;
     let policy = policy.allow_unix("/run", env::current_dir()?, UnixPerms::ALL);
     let policy = policy.hook(|denial| match denial {

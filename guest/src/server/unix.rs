@@ -47,7 +47,8 @@ use crate::unix::{IntoUnixAddr, UnixAddr};
 ///
 /// # Differences from asyncio
 ///
-/// asyncio removes the socket file of a server that is alive, which then serves nobody.
+/// asyncio removes the socket file of a server that is alive, which then serves nobody, that of a datagram socket, and a symbolic link to
+/// a socket. Here those are in the way: `AddrInUse`.
 ///
 /// # Examples
 ///

@@ -42,7 +42,7 @@
 //!
 //! # Platforms
 //!
-//! Linux 5.6 and later, with `/proc`. Elsewhere every operation is `not-supported`.
+//! Linux 5.6 and later, with `/proc`, without which nothing is found. Elsewhere every operation is `not-supported`.
 
 mod ctx;
 #[cfg_attr(not(target_os = "linux"), path = "files_elsewhere.rs")]

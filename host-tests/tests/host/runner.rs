@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use wasi_streams_host::components_dir;
 
 use crate::support::Folder;
@@ -369,4 +370,42 @@ fn compiled(cache: &Folder) -> PathBuf {
     let mut compiled: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).collect();
     assert_eq!(compiled.len(), 1, "{compiled:?}");
     compiled.remove(0)
+}
+
+#[test]
+fn ended_by_a_signal_it_leaves_no_socket_file() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let folder = Folder::new();
+        let (unix, file) = (format!("/run={}", folder.path().display()), folder.path().join("sock"));
+        let server = ["--unix", &unix, &component("unix-echo"), "server", "/run/sock"].map(String::from);
+        let mut runner = spawn(&server);
+        let mut line = String::new();
+        BufReader::new(runner.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+        assert!(line.starts_with("Serving on ") && file.exists(), "{line}");
+        kill_process(Pid::from_child(&runner), signal).expect("it runs");
+        assert_eq!(runner.wait().expect("it ends").code(), Some(status));
+        assert!(!file.exists(), "{signal:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_loop_without_end_and_a_guest_whose_output_nobody_reads() {
+    for arguments in [&["spin"][..], &["flood-stdout"]] {
+        let mut runner = spawn(
+            &[&[component("plain")][..], &arguments.iter().map(ToString::to_string).collect::<Vec<_>>()].concat(),
+        );
+        let mut byte = [0];
+        runner.stdout.as_mut().expect("piped").read_exact(&mut byte).expect("it has begun");
+        kill_process(Pid::from_child(&runner), Signal::TERM).expect("it runs");
+        assert_eq!(runner.wait().expect("it ends").code(), Some(143), "{arguments:?}");
+    }
+}
+
+fn component(name: &str) -> String {
+    components_dir().join(format!("{name}.wasm")).display().to_string()
+}
+
+fn spawn(arguments: &[String]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wasi-streams-run"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts")
 }

@@ -4,6 +4,7 @@
 //! from running, or its peers from being reached, ends in one line that says what to do about it.
 
 mod options;
+mod signals;
 
 use std::env;
 use std::io::Write;
@@ -36,7 +37,8 @@ fn main() {
 fn run(options: Options) -> i32 {
     let timeout = options.limits.deadline;
     match start(options) {
-        Ok(outcome) => report(&outcome, timeout),
+        Ok(Ended::Itself(outcome)) => report(&outcome, timeout),
+        Ok(Ended::BySignal(number)) => signals::status(number),
         Err(error) => {
             // The first line names the cause; a linker's explanations follow in others.
             let text = format!("{error:#}");
@@ -46,7 +48,12 @@ fn run(options: Options) -> i32 {
     }
 }
 
-fn start(options: Options) -> Result<Outcome> {
+enum Ended {
+    Itself(Box<Outcome>),
+    BySignal(i32),
+}
+
+fn start(options: Options) -> Result<Ended> {
     let name = options.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let component = compile(&options.component, &name)?;
     let mut guest = Guest::compiled(component, &name)
@@ -67,9 +74,15 @@ fn start(options: Options) -> Result<Outcome> {
         let name = name.clone();
         thread::spawn(move || enforce(timeout + PATIENCE, &name, timeout));
     }
-    let outcome = runtime.block_on(guest.run());
+    let signal = signals::first(PATIENCE);
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            outcome = guest.run() => Ok(Ended::Itself(Box::new(outcome?))),
+            Ok(number) = signal => Ok(Ended::BySignal(number)),
+        }
+    });
     runtime.shutdown_background();
-    outcome
+    ended
 }
 
 /// Ends the process after `time`, for a host that hangs with its guest: a write to a standard output that nobody reads

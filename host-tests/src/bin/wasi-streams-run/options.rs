@@ -236,7 +236,7 @@ Other:
   -V, --version               shows the version
 
 Exit status: the component's own; 1 if it fails without one, 2 if it cannot be started, 124 after the timeout,
-134 if it traps. What it was denied is listed on standard error, with the option that allows it.
+134 if it traps, 130 after Ctrl-C, 143 after kill. What it was denied is listed on standard error, with the option that allows it.
 
 Compiled components are kept in $WASI_STREAMS_CACHE, else $XDG_CACHE_HOME/wasi-streams, else ~/.cache/wasi-streams.
 ";
