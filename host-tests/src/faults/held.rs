@@ -127,3 +127,99 @@ fn aim<T: Pollable>(table: &mut ResourceTable, pollable: u32, target: &Resource<
     *table.get_mut(&Resource::<DynPollable>::new_borrow(pollable))? = aimed;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wasmtime_wasi_io::bindings::wasi::io::poll::HostPollable;
+
+    use super::*;
+
+    /// A resource that is ready.
+    struct Ready;
+
+    #[async_trait]
+    impl Pollable for Ready {
+        async fn ready(&mut self) {}
+    }
+
+    fn never() -> Waits {
+        Waits::time(None)
+    }
+
+    /// A pollable of a resource, of which `held` knows.
+    fn pollable(
+        held: &mut Held,
+        table: &mut ResourceTable,
+        resource: &Resource<Ready>,
+    ) -> Result<Resource<DynPollable>> {
+        let pollable = subscribe(table, Resource::<Ready>::new_borrow(resource.rep()))?;
+        held.subscribed(table, resource, &pollable)?;
+        Ok(pollable)
+    }
+
+    async fn is_ready(table: &mut ResourceTable, pollable: &Resource<DynPollable>) -> Result<bool> {
+        HostPollable::ready(table, Resource::new_borrow(pollable.rep())).await
+    }
+
+    #[tokio::test]
+    async fn pollables_from_before_and_after_wait_for_the_time_and_then_for_the_resource() -> Result<()> {
+        let (mut held, mut table) = (Held::default(), ResourceTable::new());
+        let resource = table.push(Ready)?;
+        let early = pollable(&mut held, &mut table, &resource)?;
+        assert!(is_ready(&mut table, &early).await?);
+        let time = Duration::from_millis(50);
+        held.hold(&mut table, &resource, Waits::time(Some(time)))?;
+        let late = pollable(&mut held, &mut table, &resource)?;
+        assert!(!is_ready(&mut table, &early).await? && !is_ready(&mut table, &late).await?);
+        assert!(!held.is_due(&mut table, &resource)?);
+        HostPollable::block(&mut table, Resource::new_borrow(early.rep())).await?;
+        assert!(held.is_due(&mut table, &resource)? && held.is_due(&mut table, &resource)?);
+        assert!(is_ready(&mut table, &early).await? && is_ready(&mut table, &late).await?);
+        HostPollable::drop(&mut table, early)?;
+        HostPollable::drop(&mut table, late)?;
+        table.delete(resource)?;
+        assert!(table.is_empty(), "the gate is left");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn numbers_that_are_used_again_are_not_mixed_up() -> Result<()> {
+        let (mut held, mut table) = (Held::default(), ResourceTable::new());
+        let (resource, other) = (table.push(Ready)?, table.push(Ready)?);
+        let gone = pollable(&mut held, &mut table, &resource)?;
+        let number = gone.rep();
+        HostPollable::drop(&mut table, gone)?;
+        let others = pollable(&mut held, &mut table, &other)?;
+        assert_eq!(others.rep(), number, "the table gives numbers again");
+        held.hold(&mut table, &resource, never())?;
+        assert!(is_ready(&mut table, &others).await?, "of the one that is not held back");
+
+        // The resource goes while it is held back, and the next has its number.
+        let number = resource.rep();
+        table.delete(resource)?;
+        held.forget(&mut table, number)?;
+        let next = table.push(Ready)?;
+        let of_next = pollable(&mut held, &mut table, &next)?;
+        assert!(held.is_due(&mut table, &next)? && is_ready(&mut table, &of_next).await?);
+        assert_eq!(table.iter_mut().filter(|entry| entry.is::<Gate>()).count(), 0, "the gate is left");
+        Ok(())
+    }
+
+    #[test]
+    fn pollables_that_come_and_go_are_not_kept() -> Result<()> {
+        let (mut held, mut table) = (Held::default(), ResourceTable::new());
+        let resource = table.push(Ready)?;
+        for _ in 0..100 {
+            let pollable = pollable(&mut held, &mut table, &resource)?;
+            let between = table.push(())?; // so that numbers differ
+            HostPollable::drop(&mut table, pollable)?;
+            table.delete(between)?;
+        }
+        assert!(held.known[&resource.rep()].pollables.len() <= 1);
+        held.forget(&mut table, resource.rep())?;
+        assert!(held.known.is_empty());
+        Ok(())
+    }
+}

@@ -264,8 +264,8 @@ impl fmt::Display for LookupFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.answer, self.fails) {
             (Answer::AtOnce, None) => f.write_str("no faults"),
-            (Answer::AtOnce, Some(code)) => write!(f, "fails, {code:?}"),
-            (Answer::After(_), Some(code)) => write!(f, "{}, fails, {code:?}", self.answer),
+            (Answer::AtOnce, Some(code)) => write!(f, "fails, {}", code.name()),
+            (Answer::After(_), Some(code)) => write!(f, "{}, fails, {}", self.answer, code.name()),
             (answer, _) => answer.fmt(f),
         }
     }
