@@ -5,6 +5,8 @@
 //! that there are none, and they and `accept` keep to the limit of sockets; addresses are checked where wasmtime asks about them. A refused
 //! lookup fails just as wasmtime makes it fail, and so does each one in a linker without this layer. The [faults](crate::faults) of a test come in where connections begin.
 
+mod connecting;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +26,7 @@ use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::denial::{Denial, Denials};
-use crate::faults::Faults;
+use crate::faults::{Faults, InForce};
 use crate::learned::Learned;
 use crate::limits::{Limits, Memory};
 use crate::names::Names;
@@ -40,7 +42,7 @@ pub struct Enforcement {
     unix: UnixCtx,
     limits: Limits,
     memory: Memory,
-    faults: Faults,
+    faults: InForce,
     /// Looks names up, which wasmtime's own context does not.
     resolver: WasiSocketsCtx,
 }
@@ -75,14 +77,14 @@ impl Enforcement {
             unix: unix.build(),
             limits,
             memory: Memory::at_most(limits.memory_bytes),
-            faults: Faults::default(),
+            faults: InForce::default(),
             resolver: WasiCtx::builder().allow_ip_name_lookup(true).build().sockets().clone(),
         })
     }
 
     /// Lets the network misbehave, for tests: not unless set. Unix sockets have no faults.
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.faults = faults;
+        self.faults = InForce::new(faults);
         self
     }
 
@@ -163,12 +165,7 @@ pub fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<
             Ok((sockets(store.data_mut()).accept(listener)?,))
         },
     )?;
-    tcp.func_wrap(
-        "[method]tcp-socket.finish-connect",
-        |mut store: StoreContextMut<'_, T>, (socket,): (Resource<TcpSocket>,)| {
-            Ok((sockets(store.data_mut()).finish_connect(socket)?,))
-        },
-    )?;
+    connecting::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -243,45 +240,19 @@ impl Sockets<'_> {
             return Ok(Err(code));
         }
         match HostTcpSocket::accept(&mut self.sockets, listener) {
-            Ok((socket, input, output)) => Ok(match self.with_faults(input, output)? {
-                Some((input, output)) => Ok((socket, input, output)),
-                None => {
-                    self.sockets.table.delete(socket)?;
-                    Err(ErrorCode::ConnectionAborted)
-                }
-            }),
+            Ok((socket, input, output)) => {
+                Ok(match self.enforcement.faults.accepted(self.sockets.table, (input, output))? {
+                    Some((input, output)) => Ok((socket, input, output)),
+                    None => {
+                        self.sockets.table.delete(socket)?;
+                        Err(ErrorCode::ConnectionAborted)
+                    }
+                })
+            }
             Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
         }
-    }
-
-    fn finish_connect(&mut self, socket: Resource<TcpSocket>) -> Result<Result<Streams, network::ErrorCode>> {
-        match HostTcpSocket::finish_connect(&mut self.sockets, socket) {
-            Ok((input, output)) => Ok(self.with_faults(input, output)?.ok_or(ErrorCode::ConnectionRefused)),
-            Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
-        }
-    }
-
-    /// The streams of a new connection with the faults it is to have; none when there is to be no connection.
-    fn with_faults(
-        &mut self,
-        input: Resource<DynInputStream>,
-        output: Resource<DynOutputStream>,
-    ) -> Result<Option<Streams>> {
-        if !self.enforcement.faults.are_any() {
-            return Ok(Some((input, output)));
-        }
-        let Some((reading, writing)) = self.enforcement.faults.next_connection() else {
-            self.sockets.table.delete(input)?;
-            self.sockets.table.delete(output)?;
-            return Ok(None);
-        };
-        reading.put_before(self.sockets.table.get_mut(&input)?);
-        writing.put_before(self.sockets.table.get_mut(&output)?);
-        Ok(Some((input, output)))
     }
 }
-
-type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 
 fn ip(address: &IpAddress) -> IpAddr {
     match *address {
@@ -341,15 +312,19 @@ impl names::Host for Sockets<'_> {
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
         let name = plain_name(&name).ok_or(ErrorCode::InvalidArgument)?;
         let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
-            if let Some(code) = self.enforcement.faults.next_lookup() {
+            let faults = self.enforcement.faults.next_lookup();
+            let lookup = if let Some(code) = faults.fails {
                 let lookup = self.resolve(network, DONE.into())?;
                 self.enforcement.names.fail(&lookup, code);
-                return Ok(lookup);
-            }
-            let opened = self.enforcement.policy.opened_by(&name);
-            let lookup = self.look_up(network, name)?;
-            self.enforcement.learned.begin(lookup.rep(), opened);
-            return Ok(lookup);
+                lookup
+            } else {
+                let opened = self.enforcement.policy.opened_by(&name);
+                let lookup = self.look_up(network, name)?;
+                self.enforcement.learned.begin(lookup.rep(), opened);
+                lookup
+            };
+            let begun = self.enforcement.faults.lookup_begun(self.sockets.table, &lookup, &faults);
+            return begun.map(|()| lookup).map_err(SocketError::trap);
         };
         self.enforcement.denials.record(denial);
         // wasmtime's own context allows no names, so the error is wasmtime's.
@@ -379,6 +354,9 @@ impl names::HostResolveAddressStream for Sockets<'_> {
         stream: Resource<names::ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
         let lookup = stream.rep();
+        if !self.enforcement.faults.may_answer(self.sockets.table, &stream).map_err(SocketError::trap)? {
+            return Err(ErrorCode::WouldBlock.into());
+        }
         let address = match self.enforcement.names.next(&stream) {
             Some(answer) => answer?.map(IpAddress::from),
             None => self.sockets.resolve_next_address(stream)?,
@@ -390,12 +368,17 @@ impl names::HostResolveAddressStream for Sockets<'_> {
     }
 
     fn subscribe(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<Resource<DynPollable>> {
-        names::HostResolveAddressStream::subscribe(&mut self.sockets, stream)
+        let lookup = Resource::new_borrow(stream.rep());
+        let pollable = names::HostResolveAddressStream::subscribe(&mut self.sockets, stream)?;
+        self.enforcement.faults.lookup_subscribed(self.sockets.table, &lookup, &pollable)?;
+        Ok(pollable)
     }
 
     fn drop(&mut self, stream: Resource<names::ResolveAddressStream>) -> Result<()> {
         self.enforcement.names.forget(&stream);
         self.enforcement.learned.forget(stream.rep());
-        names::HostResolveAddressStream::drop(&mut self.sockets, stream)
+        let lookup = stream.rep();
+        names::HostResolveAddressStream::drop(&mut self.sockets, stream)?;
+        self.enforcement.faults.lookup_dropped(self.sockets.table, lookup)
     }
 }

@@ -25,12 +25,16 @@
 //! An embedder gives them to its [`Enforcement`](crate::enforce::Enforcement::faults).
 //!
 //! What it cannot do: a connection that is reset here is an end for the peer, once the component has closed its socket; whether the peer
-//! sees a reset is the system's to say (it does when it had sent something that nobody read). Connecting itself is not slowed down. Two
-//! runs with one script have the same faults at the same places, and as much the same order as two runs on a real network have.
+//! sees a reset is the system's to say (it does when it had sent something that nobody read). Times are in steps of a millisecond, and
+//! a busy machine adds to them. Two runs with one script have the same faults at the same places, and as much the same order as two runs
+//! on a real network have.
 
+mod held;
+mod in_force;
 mod random;
 mod script;
 mod stream;
+mod waits;
 mod wire;
 
 use std::fmt;
@@ -39,8 +43,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
-pub use script::{ConnectionFaults, DirectionFaults, Stall};
-pub(crate) use stream::{Reading, Writing};
+pub(crate) use in_force::{InForce, Streams};
+pub use script::{Answer, ConnectionFaults, DirectionFaults, LookupFaults, Stall};
+use stream::{Reading, Writing};
 
 /// A script, and the log of what happened; clones are the same. [`Faults::default`] has none.
 #[derive(Clone, Default)]
@@ -53,7 +58,7 @@ pub struct Faults {
 }
 
 type OnConnection = dyn Fn(u64) -> ConnectionFaults + Send + Sync;
-type OnLookup = dyn Fn(u64) -> Option<ErrorCode> + Send + Sync;
+type OnLookup = dyn Fn(u64) -> LookupFaults + Send + Sync;
 
 #[derive(Default)]
 struct Counts {
@@ -67,11 +72,15 @@ struct Counts {
 pub enum Happened {
     /// This connection was refused, or gone before it was accepted.
     Refused(u64),
+    /// The component has begun to connect, and is answered so late, or never.
+    ConnectDelayed(u64, Answer),
     /// Nothing went on for a while, or for ever, in one direction of this connection.
     Stalled(u64, Direction, Stall),
     /// This connection was reset, by what moved in this direction.
     Reset(u64, Direction),
-    /// This lookup failed.
+    /// This lookup has begun, and is answered so late, or never.
+    LookupDelayed(u64, Answer),
+    /// This lookup fails.
     LookupFailed(u64, ErrorCode),
 }
 
@@ -85,23 +94,24 @@ pub enum Direction {
 }
 
 impl Faults {
-    /// Makes a script up: most connections come in pieces, some with delays, some stall for up to 50 ms, some are reset, some refused; some
-    /// lookups fail. No stall is for ever. The same seed gives the same script.
+    /// Makes a script up: most connections come in pieces, some with delays, some stall for up to 50 ms, some are reset, some refused, some
+    /// connect up to 50 ms late; some lookups fail, some are up to 50 ms late. Nothing is for ever. The same seed gives the same script.
     pub fn seeded(seed: u64) -> Self {
         let mut faults = Self::on_connections(move |number| ConnectionFaults::seeded(seed, number))
-            .on_lookups(move |number| script::seeded_lookup(seed, number));
+            .on_lookups(move |number| LookupFaults::seeded(seed, number));
         faults.seed = Some(seed);
         faults
     }
 
-    /// Asks `script` about each connection: they are numbered from 0 as they are accepted and as they are connected.
+    /// Asks `script` about each connection: they are numbered from 0 as they are accepted and as connecting begins. So each attempt has a
+    /// number, also one that fails or that the component gives up. It is asked more than once for some.
     pub fn on_connections(script: impl Fn(u64) -> ConnectionFaults + Send + Sync + 'static) -> Self {
         Self { connections: Some(Arc::new(script)), ..Self::default() }
     }
 
-    /// Asks `script` about each lookup, which fails with what it says: they are numbered from 0.
+    /// Asks `script` about each lookup that the policy allows: they are numbered from 0.
     #[must_use]
-    pub fn on_lookups(mut self, script: impl Fn(u64) -> Option<ErrorCode> + Send + Sync + 'static) -> Self {
+    pub fn on_lookups(mut self, script: impl Fn(u64) -> LookupFaults + Send + Sync + 'static) -> Self {
         self.lookups = Some(Arc::new(script));
         self
     }
@@ -117,25 +127,25 @@ impl Faults {
     }
 
     /// What the script says about this lookup.
-    pub fn of_lookup(&self, number: u64) -> Option<ErrorCode> {
-        self.lookups.as_ref().and_then(|script| script(number))
+    pub fn of_lookup(&self, number: u64) -> LookupFaults {
+        self.lookups.as_ref().map_or(LookupFaults::none(), |script| script(number))
     }
 
-    pub(crate) fn are_any(&self) -> bool {
+    /// Whether there are any of connections.
+    fn are_any(&self) -> bool {
         self.connections.is_some()
     }
 
-    /// How the next lookup fails, if it does.
-    pub(crate) fn next_lookup(&self) -> Option<ErrorCode> {
-        let number = self.counts.lookups.fetch_add(1, Relaxed);
-        let code = self.of_lookup(number)?;
-        self.log.note(Happened::LookupFailed(number, code));
-        Some(code)
+    fn number_connection(&self) -> u64 {
+        self.counts.connections.fetch_add(1, Relaxed)
     }
 
-    /// The faults of the next connection; none when it is refused.
-    pub(crate) fn next_connection(&self) -> Option<(Reading, Writing)> {
-        let number = self.counts.connections.fetch_add(1, Relaxed);
+    fn number_lookup(&self) -> u64 {
+        self.counts.lookups.fetch_add(1, Relaxed)
+    }
+
+    /// The faults of a connection that is there now; none when it is refused.
+    fn begin(&self, number: u64) -> Option<(Reading, Writing)> {
         let faults = self.of_connection(number);
         if faults.refused {
             self.log.note(Happened::Refused(number));
@@ -157,9 +167,7 @@ impl fmt::Display for Faults {
             write!(f, "\n  connection {number}: {}", self.of_connection(number))?;
         }
         for number in 0..SHOWN {
-            if let Some(code) = self.of_lookup(number) {
-                write!(f, "\n  lookup {number}: fails, {code:?}")?;
-            }
+            write!(f, "\n  lookup {number}: {}", self.of_lookup(number))?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
 use super::random::Random;
+use super::waits::Waits;
 
 /// What happens to one connection; nothing unless said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,10 +14,34 @@ use super::random::Random;
 pub struct ConnectionFaults {
     /// Connecting fails with "connection refused"; who is accepted is gone already.
     pub refused: bool,
+    /// How late connecting succeeds, or fails; nothing to who is accepted.
+    pub answer: Answer,
     /// What comes in.
     pub read: DirectionFaults,
     /// What goes out.
     pub write: DirectionFaults,
+}
+
+/// What happens to one lookup of a name; nothing unless said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LookupFaults {
+    /// It fails with this.
+    pub fails: Option<ErrorCode>,
+    /// How late it succeeds, or fails.
+    pub answer: Answer,
+}
+
+/// When connecting, or a lookup, comes to its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// When it does without us.
+    #[default]
+    AtOnce,
+    /// Not before so long has passed.
+    After(Duration),
+    /// Not at all.
+    Never,
 }
 
 /// What happens in one direction of a connection; nothing unless said.
@@ -53,6 +78,18 @@ impl ConnectionFaults {
         Self { refused: true, ..Self::default() }
     }
 
+    /// Nobody answers who connects, not even with a refusal; nothing to who is accepted.
+    pub fn never_answered() -> Self {
+        Self { answer: Answer::Never, ..Self::default() }
+    }
+
+    /// Connecting takes so long, and then as long as it does without this; nothing to who is accepted. The peer sees nothing of it before.
+    #[must_use]
+    pub fn answered_after(mut self, time: Duration) -> Self {
+        self.answer = Answer::After(time);
+        self
+    }
+
     /// Sets what happens to what comes in.
     #[must_use]
     pub fn read(mut self, faults: DirectionFaults) -> Self {
@@ -67,35 +104,83 @@ impl ConnectionFaults {
         self
     }
 
-    /// Whether what is sent arrives, sooner or later: the connection is not refused, not reset and not stalled for ever.
+    /// Whether what is sent arrives, sooner or later: the connection is not refused, is answered, not reset and not stalled for ever.
     pub fn are_survivable(&self) -> bool {
         let lasts = |faults: &DirectionFaults| {
             faults.reset_after.is_none() && faults.stall.is_none_or(|stall| stall.time.is_some())
         };
-        !self.refused && lasts(&self.read) && lasts(&self.write)
+        !self.refused && self.answer != Answer::Never && lasts(&self.read) && lasts(&self.write)
     }
 
     /// The faults that a seed has for a connection.
     pub(super) fn seeded(seed: u64, number: u64) -> Self {
         let mut random = Random::new(seed, 2 * number);
-        if random.percent(8) {
-            return Self::refused();
-        }
-        Self { refused: false, read: DirectionFaults::random(&mut random), write: DirectionFaults::random(&mut random) }
+        let faults = if random.percent(8) {
+            Self::refused()
+        } else {
+            let (read, write) = (DirectionFaults::random(&mut random), DirectionFaults::random(&mut random));
+            Self::none().read(read).write(write)
+        };
+        Self { answer: Answer::random(&mut random), ..faults }
     }
 }
 
-/// How a lookup fails by a seed, if it does.
-pub(super) fn seeded_lookup(seed: u64, number: u64) -> Option<ErrorCode> {
-    let mut random = Random::new(seed, 2 * number + 1);
-    let codes = [
-        ErrorCode::NameUnresolvable,
-        ErrorCode::TemporaryResolverFailure,
-        ErrorCode::PermanentResolverFailure,
-        ErrorCode::NameUnresolvable,
-        ErrorCode::TemporaryResolverFailure,
-    ];
-    random.percent(10).then(|| random.one_of(codes))
+impl LookupFaults {
+    /// None at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The lookup fails with this.
+    pub fn failing(code: ErrorCode) -> Self {
+        Self { fails: Some(code), ..Self::default() }
+    }
+
+    /// The resolver is silent.
+    pub fn never_answered() -> Self {
+        Self { answer: Answer::Never, ..Self::default() }
+    }
+
+    /// The lookup succeeds, or fails, no sooner than after so long.
+    #[must_use]
+    pub fn answered_after(mut self, time: Duration) -> Self {
+        self.answer = Answer::After(time);
+        self
+    }
+
+    /// Whether there is an answer, sooner or later, and no failure.
+    pub fn are_survivable(&self) -> bool {
+        self.fails.is_none() && self.answer != Answer::Never
+    }
+
+    /// The faults that a seed has for a lookup.
+    pub(super) fn seeded(seed: u64, number: u64) -> Self {
+        let mut random = Random::new(seed, 2 * number + 1);
+        let codes = [
+            ErrorCode::NameUnresolvable,
+            ErrorCode::TemporaryResolverFailure,
+            ErrorCode::PermanentResolverFailure,
+            ErrorCode::NameUnresolvable,
+            ErrorCode::TemporaryResolverFailure,
+        ];
+        let fails = random.percent(10).then(|| random.one_of(codes));
+        Self { fails, answer: Answer::random(&mut random) }
+    }
+}
+
+impl Answer {
+    /// How long it is to be waited for, if at all.
+    pub(super) fn waits(self) -> Option<Waits> {
+        match self {
+            Answer::AtOnce => None,
+            Answer::After(time) => Some(Waits::time(Some(time))),
+            Answer::Never => Some(Waits::ForEver),
+        }
+    }
+
+    fn random(random: &mut Random) -> Self {
+        if random.percent(20) { Answer::After(Duration::from_millis(1 + random.up_to(49))) } else { Answer::AtOnce }
+    }
 }
 
 impl DirectionFaults {
@@ -163,10 +248,36 @@ const MOST_BEFORE: u64 = 40_000;
 
 impl fmt::Display for ConnectionFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.answer {
+            Answer::AtOnce => {}
+            Answer::After(_) => write!(f, "{}, ", self.answer)?,
+            Answer::Never => return self.answer.fmt(f),
+        }
         if self.refused {
             return f.write_str("refused");
         }
         write!(f, "in: {}; out: {}", self.read, self.write)
+    }
+}
+
+impl fmt::Display for LookupFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.answer, self.fails) {
+            (Answer::AtOnce, None) => f.write_str("no faults"),
+            (Answer::AtOnce, Some(code)) => write!(f, "fails, {}", code.name()),
+            (Answer::After(_), Some(code)) => write!(f, "{}, fails, {}", self.answer, code.name()),
+            (answer, _) => answer.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::AtOnce => f.write_str("answered at once"),
+            Answer::After(time) => write!(f, "answered after {time:?}"),
+            Answer::Never => f.write_str("never answered"),
+        }
     }
 }
 

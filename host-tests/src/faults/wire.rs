@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
 use wasmtime_wasi_io::streams::StreamError;
 
 use super::random::Random;
+use super::waits::Waits;
 use super::{ConnectionFaults, Direction, DirectionFaults, Happened, Log, Stall};
 
 /// A connection with faults.
@@ -47,13 +47,6 @@ pub(super) struct Lane {
     told: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Waits {
-    No,
-    Until(Instant),
-    ForEver,
-}
-
 impl Lane {
     /// The error of a connection that was reset: once, and then the stream is closed.
     pub(super) fn check(&mut self) -> Result<(), StreamError> {
@@ -69,12 +62,11 @@ impl Lane {
 
     /// Whether something may go on.
     pub(super) fn is_due(&mut self) -> bool {
-        if let Waits::Until(then) = self.waits
-            && then <= Instant::now()
-        {
+        let is_due = self.waits.is_over();
+        if is_due {
             self.waits = Waits::No;
         }
-        matches!(self.waits, Waits::No)
+        is_due
     }
 
     /// How much of `wanted` the next piece is, at least 1 byte of it: it ends where something is to happen.
@@ -97,20 +89,15 @@ impl Lane {
         let most = u64::try_from(self.faults.delay.as_micros()).unwrap_or(u64::MAX);
         if most > 0 {
             let time = Duration::from_micros(self.random.up_to(most));
-            self.wait(Some(time));
+            self.waits = Waits::time(Some(time));
         }
         self.look_at_marks();
-    }
-
-    fn wait(&mut self, time: Option<Duration>) {
-        let then = time.and_then(|time| Instant::now().checked_add(time));
-        self.waits = then.map_or(Waits::ForEver, Waits::Until);
     }
 
     /// Lets happen what is to happen behind this byte.
     fn look_at_marks(&mut self) {
         if let Some(stall @ Stall { time, .. }) = self.faults.stall.take_if(|stall| stall.after <= self.moved) {
-            self.wait(time);
+            self.waits = Waits::time(time);
             self.wire.log.note(Happened::Stalled(self.wire.number, self.direction, stall));
         }
         if self.faults.reset_after.take_if(|after| *after <= self.moved).is_some()
@@ -131,11 +118,7 @@ impl Lane {
         }
         let waits = self.waits;
         let due = async {
-            match waits {
-                Waits::No => {}
-                Waits::Until(then) => sleep_until(then).await,
-                Waits::ForEver => std::future::pending().await,
-            }
+            waits.over().await;
             real.await;
         };
         tokio::select! {
