@@ -11,8 +11,10 @@ pub(crate) mod place;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::thread::panicking;
 use std::time::Duration;
 
 use wasi_streams::sim::{Network, Peer};
@@ -28,13 +30,38 @@ thread_local! {
 /// Runs `test` in a fresh world, then looks for what it must not leave behind: a panic in a task (which `spawn` would
 /// hide), a freeze, a socket, a stream, a lookup, a pollable.
 pub(crate) fn simulate(test: impl AsyncFnOnce(Network)) {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     run(test(net.clone()));
     assert_no_task_panicked();
     assert_eq!(net.freezes(), 0);
     assert_nothing_is_left(&net);
-    assert!(!place::over_unix() || net.counts().tcp_sockets == 0, "it is about Unix sockets, and used TCP");
+}
+
+/// A fresh world. In `over_unix.rs`, what runs in it must make Unix sockets and no others, or it would prove nothing.
+pub(crate) fn network() -> Watched {
+    Watched(Network::new())
+}
+
+/// A world that is looked at when it goes.
+pub(crate) struct Watched(Network);
+
+impl Deref for Watched {
+    type Target = Network;
+
+    fn deref(&self) -> &Network {
+        &self.0
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if place::over_unix() && !panicking() {
+            let counts = self.0.counts();
+            assert_eq!(counts.tcp_sockets, 0, "TCP sockets, in a test over Unix sockets");
+            assert!(counts.unix_sockets > 0, "a test over Unix sockets that makes none");
+        }
+    }
 }
 
 /// Sends everything back, and closes when the peer has ended.
