@@ -25,6 +25,8 @@ mod freeze;
 mod losses;
 #[path = "read_flow.rs"]
 mod read_flow;
+#[path = "reading.rs"]
+mod reading;
 #[path = "server.rs"]
 mod server;
 #[path = "server_close.rs"]

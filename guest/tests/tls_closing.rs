@@ -347,7 +347,7 @@ fn w07_writes_to_a_lost_tls_connection_are_discarded_and_reported_from_the_fifth
 
 #[test]
 fn the_end_of_the_program_does_not_complain_about_a_goodbye_that_is_missing() {
-    let net = Network::new();
+    let net = common::network();
     common::collect_reports();
     wasi_streams::run(async {
         let (_reader, writer, mut peer) = connected(&net).await;
