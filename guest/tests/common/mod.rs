@@ -30,34 +30,50 @@ thread_local! {
 /// Runs `test` in a fresh world, then looks for what it must not leave behind: a panic in a task (which `spawn` would
 /// hide), a freeze, a socket, a stream, a lookup, a pollable.
 pub(crate) fn simulate(test: impl AsyncFnOnce(Network)) {
-    let net = network();
+    simulate_in(&network(), test);
+}
+
+/// Runs `test` likewise, of what is refused before there is a socket.
+pub(crate) fn simulate_without_sockets(test: impl AsyncFnOnce(Network)) {
+    simulate_in(&Watched { net: Network::new(), has_sockets: false }, test);
+}
+
+fn simulate_in(net: &Network, test: impl AsyncFnOnce(Network)) {
     collect_reports();
     run(test(net.clone()));
     assert_no_task_panicked();
     assert_eq!(net.freezes(), 0);
-    assert_nothing_is_left(&net);
+    assert_nothing_is_left(net);
 }
 
 /// A fresh world. In `over_unix.rs`, what runs in it must make Unix sockets and no others, or it would prove nothing.
 pub(crate) fn network() -> Watched {
-    Watched(Network::new())
+    Watched { net: Network::new(), has_sockets: true }
 }
 
 /// A world that is looked at when it goes.
-pub(crate) struct Watched(Network);
+pub(crate) struct Watched {
+    net: Network,
+    has_sockets: bool,
+}
 
 impl Deref for Watched {
     type Target = Network;
 
     fn deref(&self) -> &Network {
-        &self.0
+        &self.net
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if place::over_unix() && !panicking() {
-            let counts = self.0.counts();
+        if panicking() {
+            return;
+        }
+        let counts = self.net.counts();
+        if !self.has_sockets {
+            assert_eq!((counts.tcp_sockets, counts.unix_sockets), (0, 0), "sockets, before it was refused");
+        } else if place::over_unix() {
             assert_eq!(counts.tcp_sockets, 0, "TCP sockets, in a test over Unix sockets");
             assert!(counts.unix_sockets > 0, "a test over Unix sockets that makes none");
         }
