@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Says of every row of CONFORMANCE.md which tests prove it, or why none can; `--write` puts that into its status column.
+"""Says of every row of CONFORMANCE.md which tests prove it, or why none can; `--write` puts that into its status column,
+and how many there are of each kind into the introduction.
 
 A test names the rows it proves at the start of its name: `fn h02_h03_attempts_overlap`. Reasons are in
-tools/conformance-reasons.toml. Fails when
+tools/conformance-reasons.toml. Tests run over Unix sockets too if guest/tests/over_unix.rs includes their file. Fails when
 
 * a row of level M has neither a test nor a reason,
 * a test or a reason names a row that does not exist,
-* the status column is not what it would be now.
+* a file that guest/tests/over_unix.rs includes has tests in worlds that are not checked for Unix sockets,
+* the status column, or the line with the numbers, is not what it would be now.
 """
 
 import argparse
@@ -22,10 +24,18 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = "CONFORMANCE.md"
 REASONS = "tools/conformance-reasons.toml"
 TEST_FOLDERS = ["guest/src", "guest/tests", "host-tests/tests"]
+# Tests of the library on the simulated network: of these, a row's mark speaks.
+SIMULATED = "guest/tests/"
+OVER_UNIX = "guest/tests/over_unix.rs"
+# Whose tests are over Unix sockets in the first place.
+OF_UNIX = ["guest/tests/unix.rs"]
 # Nobody removes a row by mistake.
 ROWS = 247
 
 _ROW = re.compile(r"^\| (?P<id>[A-Z]\d\d) \|")
+_NUMBERS = re.compile(r"^Of the \d+ rows, .*$", re.MULTILINE)
+_INCLUSION = re.compile(r'^#\[path = "(?P<file>[\w/]+\.rs)"\]\s*mod\b', re.MULTILINE)
+_UNCHECKED_WORLD = re.compile(r"\bNetwork::(?:new|current)\(\)")
 _NAMED_ROWS = re.compile(r"^(?:[rfwdcxohstu]\d\d_)+")
 
 
@@ -40,6 +50,7 @@ class Test(NamedTuple):
     name: str
     file: str
     line: int
+    over_unix: bool = False
 
     @property
     def rows(self) -> list[str]:
@@ -58,16 +69,26 @@ class Evidence(NamedTuple):
     def is_missing(self) -> bool:
         return not self.tests and self.reason is None
 
+    @property
+    def over_unix(self) -> str | None:
+        """The mark of a row some of whose tests on the simulated network, or all, run over Unix sockets."""
+        simulated = [test.over_unix for test in self.tests if test.file.startswith(SIMULATED)]
+        if not any(simulated):
+            return None
+        return "over Unix too" if all(simulated) else "over Unix too in part"
+
     def status(self) -> str:
         names = list(dict.fromkeys(f"`{test.name}`" for test in self.tests))
         parts = [", ".join(names)] if names else []
+        parts += [self.over_unix] if self.over_unix else []
         parts += [self.reason] if self.reason else []
         parts += ["MISSING"] if self.is_missing else []
         parts += [self.note] if self.note else []
         return "; ".join(parts).replace("|", "\\|")
 
     def report(self) -> str:
-        parts = [f"proven by {test.name} ({test.file}:{test.line})" for test in self.tests]
+        places = [f"{test.file}:{test.line}{', over Unix too' if test.over_unix else ''}" for test in self.tests]
+        parts = [f"proven by {test.name} ({place})" for test, place in zip(self.tests, places)]
         parts += [f"reason: {self.reason}"] if self.reason else []
         parts += ["MISSING"] if self.is_missing else []
         parts += [f"note: {self.note}"] if self.note else []
@@ -88,12 +109,36 @@ def read_rows(markdown: str) -> list[Row]:
 def find_tests(root: Path) -> list[Test]:
     """Every test that runs (the ignored prove nothing) and names a row, in a stable order."""
     tests = []
+    over_unix = {*files_over_unix(root), *OF_UNIX}
     for file in sorted(file for folder in TEST_FOLDERS for file in (root / folder).rglob("*.rs")):
         for function in rustsource.functions(rustsource.code_only(file.read_text(encoding="utf-8"))):
             if function.is_test and not function.is_ignored:
-                test = Test(function.name, file.relative_to(root).as_posix(), function.line)
+                path = file.relative_to(root).as_posix()
+                test = Test(function.name, path, function.line, path in over_unix)
                 tests += [test] if test.rows else []
     return tests
+
+
+def files_over_unix(root: Path) -> list[str]:
+    """The test files that are run a second time, over Unix sockets: modules with a path, outside of comments."""
+    file = root / OVER_UNIX
+    if not file.exists():
+        return []
+    source = file.read_text(encoding="utf-8")
+    code = rustsource.code_only(source)
+    inclusions = [found for found in _INCLUSION.finditer(source) if code.startswith("#[path", found.start())]
+    return [(Path(OVER_UNIX).parent / found["file"]).as_posix() for found in inclusions]
+
+
+def unchecked_worlds(root: Path) -> list[str]:
+    """Where a test that shall run over Unix sockets could use TCP, or no socket, unnoticed."""
+    problems = []
+    for file in files_over_unix(root):
+        code = rustsource.code_only((root / file).read_text(encoding="utf-8"))
+        for found in _UNCHECKED_WORLD.finditer(code):
+            line = code.count("\n", 0, found.start()) + 1
+            problems.append(f"{file}:{line}: {OVER_UNIX} includes it: `simulate` and `network` of common check their worlds")
+    return problems
 
 
 def read_reasons(toml: str, ids: list[str], kind: str) -> tuple[dict[str, str], list[str]]:
@@ -130,6 +175,15 @@ def gather(rows: list[Row], tests: list[Test], toml: str) -> tuple[dict[str, Evi
     return evidence, problems
 
 
+def numbers(evidence: dict[str, Evidence]) -> str:
+    marks = [one.over_unix for one in evidence.values() if one.tests]
+    whole, part = marks.count("over Unix too"), marks.count("over Unix too in part")
+    return (
+        f"Of the {len(evidence)} rows, {len(marks)} are proven by tests: {whole} of these over Unix sockets too, "
+        f"{part} in part, {marks.count(None)} not."
+    )
+
+
 def with_statuses(markdown: str, evidence: dict[str, Evidence]) -> str:
     def line_of(line: str) -> str:
         if not (found := _ROW.match(line)):
@@ -137,12 +191,13 @@ def with_statuses(markdown: str, evidence: dict[str, Evidence]) -> str:
         cells = re.split(r"(?<!\\)\|", line)
         return "|".join(cells[:4]) + f"| {evidence[found['id']].status()} |"
 
+    markdown = _NUMBERS.sub(numbers(evidence), markdown, count=1)
     return "\n".join(line_of(line) for line in markdown.split("\n"))
 
 
 def main(root: Path = ROOT) -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--write", action="store_true", help=f"rewrite the status column of {TABLE}")
+    arguments.add_argument("--write", action="store_true", help=f"rewrite the generated parts of {TABLE}")
     arguments.add_argument("--quiet", action="store_true", help="print only what is missing, and the summary")
     options = arguments.parse_args()
 
@@ -152,6 +207,10 @@ def main(root: Path = ROOT) -> int:
     evidence, problems = gather(rows, find_tests(root), (root / REASONS).read_text(encoding="utf-8"))
     if len(rows) != ROWS:
         problems.append(f"{TABLE}: {len(rows)} rows instead of {ROWS}")
+
+    if not _NUMBERS.search(markdown):
+        problems.append(f"{TABLE}: no line that begins with `Of the {ROWS} rows, `")
+    problems += unchecked_worlds(root)
 
     current = with_statuses(markdown, evidence)
     if options.write:
@@ -169,11 +228,12 @@ def main(root: Path = ROOT) -> int:
         f"{len(rows)} rows: {proven} proven by tests, {len(rows) - proven - len(missing)} with a reason, "
         f"{len(missing)} missing, of which {len(must)} of level M"
     )
+    print(numbers(evidence))
 
     if options.write:
         must = []
     elif current != markdown:
-        problems.append(f"{TABLE}: the status column is stale; run `make conformance-write`")
+        problems.append(f"{TABLE}: the generated parts are stale; run `make conformance-write`")
     if must:
         problems.append(f"neither test nor reason for {', '.join(must)}")
     for problem in problems:

@@ -1,5 +1,6 @@
 """Tests of the conformance tool; `make test-native` runs them."""
 
+import shutil
 import tempfile
 import textwrap
 import unittest
@@ -101,6 +102,69 @@ class FindTests(unittest.TestCase):
             """
         )
         self.assertEqual(len(tests), 2)
+
+
+def with_over_unix(over_unix: str, **files: str) -> Path:
+    """A tree with guest/tests/over_unix.rs and other files beside it; the caller removes it."""
+    root = Path(tempfile.mkdtemp())
+    (root / "guest/tests").mkdir(parents=True)
+    for name, source in {"over_unix": over_unix, **files}.items():
+        (root / f"guest/tests/{name}.rs").write_text(textwrap.dedent(source), encoding="utf-8")
+    return root
+
+
+class OverUnix(unittest.TestCase):
+    def tree(self, over_unix: str, **files: str) -> Path:
+        root = with_over_unix(over_unix, **files)
+        self.addCleanup(shutil.rmtree, root)
+        return root
+
+    def test_included_files_count_once_and_are_marked(self):
+        root = self.tree(
+            '#[path = "a.rs"]\nmod a;\n#[cfg(feature = "tls-ring")]\n#[path = "b.rs"]\nmod b;\n',
+            a="#[test]\nfn r01_x() {}\n",
+            b="#[test]\nfn r02_x() {}\n",
+            c="#[test]\nfn r03_x() {}\n",
+            unix="#[test]\nfn r04_x() {}\n",
+        )
+        found = [(test.name, test.over_unix) for test in conformance.find_tests(root)]
+        self.assertEqual(found, [("r01_x", True), ("r02_x", True), ("r03_x", False), ("r04_x", True)])
+
+    def test_an_inclusion_in_a_comment_is_none(self):
+        root = self.tree('/*\n#[path = "a.rs"]\nmod a;\n*/\n// #[path = "a.rs"]\n// mod a;\n')
+        self.assertEqual(conformance.files_over_unix(root), [])
+
+    def test_worlds_that_are_not_checked_are_a_problem_in_included_files_alone(self):
+        source = "fn f() {\n    // Network::new()\n    let net = Network::new();\n}\n"
+        root = self.tree('#[path = "a.rs"]\nmod a;\n', a=source, b=source)
+        problems = conformance.unchecked_worlds(root)
+        self.assertEqual([problem.split(": ")[0] for problem in problems], ["guest/tests/a.rs:3"])
+
+    def test_the_mark_is_about_the_tests_on_the_simulated_network(self):
+        def mark(*tests: tuple[str, bool]) -> str | None:
+            return conformance.Evidence([conformance.Test("r01_x", file, 1, on) for file, on in tests], None, None).over_unix
+
+        included, other, unit = ("guest/tests/a.rs", True), ("guest/tests/b.rs", False), ("guest/src/c.rs", False)
+        self.assertEqual(mark(included), "over Unix too")
+        self.assertEqual(mark(included, unit), "over Unix too")
+        self.assertEqual(mark(included, other), "over Unix too in part")
+        self.assertIsNone(mark(other, unit))
+        self.assertIsNone(mark())
+
+    def test_mark_and_numbers_are_written_and_stay(self):
+        markdown = TABLE.replace("Some text.", "Of the 4 rows, old.")
+        tests = [
+            conformance.Test("r01_x", "guest/tests/a.rs", 1, True),
+            conformance.Test("t01_x", "guest/tests/a.rs", 2, True),
+            conformance.Test("t01_y", "guest/tests/b.rs", 1),
+            conformance.Test("t02_x", "guest/tests/b.rs", 2),
+        ]
+        evidence, _ = conformance.gather(conformance.read_rows(markdown), tests, '[[note]]\nrows = ["R01"]\ntext = "half"')
+        once = conformance.with_statuses(markdown, evidence)
+        self.assertIn("| R01 | One. | M | `r01_x`; over Unix too; half |\n", once)
+        self.assertIn("| T01 | Three. | M | `t01_x`, `t01_y`; over Unix too in part |\n", once)
+        self.assertIn("Of the 4 rows, 3 are proven by tests: 1 of these over Unix sockets too, 1 in part, 1 not.\n", once)
+        self.assertEqual(conformance.with_statuses(once, evidence), once)
 
 
 class Gather(unittest.TestCase):

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use wasi_streams::{EXIT_STALL, EXIT_TOTAL, Instant, Report, StreamReader, Stream
 
 use common::place::name_of;
 use common::{
-    assert_no_task_panicked, assert_nothing_is_left, collect_reports, connected, ms, pattern, secs, settle, simulate,
-    take_reports,
+    assert_no_task_panicked, assert_nothing_is_left, collect_reports, connected, ms, network, pattern, secs, settle,
+    simulate, take_reports,
 };
 
 const EIGHT_MIB: usize = 8 * 1024 * 1024;
@@ -76,7 +76,7 @@ fn d01_w01_what_is_written_without_drain_leaves_while_the_program_only_reads() {
 
 #[test]
 fn with_nothing_to_deliver_the_end_takes_no_time() {
-    let net = Network::new();
+    let net = network();
     run(async {
         let (reader, writer, peer) = connected(&net).await;
         writer.write(b"all taken").unwrap();
@@ -92,7 +92,7 @@ fn with_nothing_to_deliver_the_end_takes_no_time() {
 
 #[test]
 fn a_peer_that_takes_nothing_holds_the_end_up_for_exit_stall() {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     let (ended, name) = run(async {
         let (_reader, writer, peer) = connected(&net).await;
@@ -116,7 +116,7 @@ fn a_peer_that_takes_nothing_holds_the_end_up_for_exit_stall() {
 
 #[test]
 fn a_peer_that_trickles_holds_the_end_up_for_exit_total() {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     net.set_send_buffer(100);
     net.set_faults(Faults { max_write: Some(100), ..Faults::default() });
@@ -136,7 +136,7 @@ fn a_peer_that_trickles_holds_the_end_up_for_exit_total() {
 
 #[test]
 fn one_stalled_peer_does_not_cost_the_others_their_bytes() {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     let data = pattern(EIGHT_MIB, 9);
     let (received, peer) = run(async {
@@ -156,47 +156,9 @@ fn one_stalled_peer_does_not_cost_the_others_their_bytes() {
     assert!(net.now() >= EXIT_STALL && net.now() < EXIT_STALL + secs(10), "{:?}", net.now());
 }
 
-#[test]
-fn tasks_are_dropped_at_the_end_also_those_that_destructors_start() {
-    Network::new();
-    let drops = Rc::new(Cell::new(0));
-    run(async {
-        for _ in 0..10 {
-            let starts_another = SpawnsOnDrop(Rc::clone(&drops));
-            drop(spawn(async move {
-                let _starts_another = starts_another;
-                std::future::pending::<()>().await;
-            }));
-        }
-    });
-    assert_eq!(drops.get(), 20);
-}
-
-/// Counts its drop, and starts a task that counts its own.
-struct SpawnsOnDrop(Rc<Cell<u32>>);
-
-struct Counts(Rc<Cell<u32>>);
-
-impl Drop for SpawnsOnDrop {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
-        let counts = Counts(Rc::clone(&self.0));
-        drop(spawn(async move {
-            let _counts = counts;
-            std::future::pending::<()>().await;
-        }));
-    }
-}
-
-impl Drop for Counts {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
-    }
-}
-
 /// Writes 8 MiB to a slow peer, leaves reader and writer to `leave`, ends the program: everything arrives.
 fn delivers(leave: impl AsyncFnOnce(StreamReader, StreamWriter)) {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     let data = pattern(EIGHT_MIB, 8);
     let (received, peer) = run(async {

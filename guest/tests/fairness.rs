@@ -8,6 +8,7 @@ use std::rc::Rc;
 use wasi_streams::sim::{Network, Peer};
 use wasi_streams::{StreamReader, StreamWriter, run, spawn, yield_now};
 
+use common::network;
 use common::place::connected_within;
 
 async fn connect(net: &Network) -> (StreamReader, StreamWriter, Peer) {
@@ -29,7 +30,7 @@ fn count_turns() -> Rc<Cell<u32>> {
 
 #[test]
 fn a_peer_that_takes_everything_at_once_does_not_keep_the_loop() {
-    let net = Network::new();
+    let net = network();
     run(async {
         let (_reader, writer, peer) = connect(&net).await;
         let turns = count_turns();
@@ -46,7 +47,7 @@ fn a_peer_that_takes_everything_at_once_does_not_keep_the_loop() {
 
 #[test]
 fn a_peer_that_never_stops_sending_does_not_keep_the_loop() {
-    let net = Network::new();
+    let net = network();
     run(async {
         let (mut reader, writer, peer) = connect(&net).await;
         peer.send(&vec![0; 8 << 20]);

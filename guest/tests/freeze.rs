@@ -10,7 +10,7 @@ use wasi_streams::sim::{Network, Peer};
 use wasi_streams::{EXIT_STALL, Instant, Report, StreamReader, StreamWriter, run, sleep, spawn, timeout};
 
 use common::place::{client_of, name_of, start};
-use common::{MEGABYTES, assert_no_task_panicked, collect_reports, connected, ms, secs, settle, take_reports};
+use common::{MEGABYTES, assert_no_task_panicked, collect_reports, connected, ms, network, secs, settle, take_reports};
 
 #[test]
 fn closed_while_the_peer_stalls() {
@@ -61,7 +61,7 @@ fn cancelled_while_the_peer_stalls() {
 
 #[test]
 fn aborted_by_the_server_while_the_peer_stalls() {
-    let net = Network::new();
+    let net = network();
     run(async {
         let handler = async |_reader: StreamReader, writer: StreamWriter| {
             writer.write(vec![0; MEGABYTES]).unwrap();
@@ -82,7 +82,7 @@ fn aborted_by_the_server_while_the_peer_stalls() {
 #[test]
 fn left_at_the_end_of_the_program_while_the_peer_stalls() {
     for leave in [Leave::Alone, Leave::Closed, Leave::InATask] {
-        let net = Network::new();
+        let net = network();
         collect_reports();
         let (peer, ended) = run(async {
             let Stalled { reader, writer, peer } = stalled(&net).await;
@@ -133,7 +133,7 @@ async fn stalled(net: &Network) -> Stalled {
 
 /// Ends a stalled connection by `end`; another conversation and a ticker go on as if nothing were.
 fn nobody_waits(end: impl AsyncFnOnce(Stalled)) {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     run(async {
         let stalled = stalled(&net).await;

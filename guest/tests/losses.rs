@@ -5,7 +5,7 @@ mod common;
 use std::rc::Rc;
 
 use common::place::{client_of, start};
-use common::{clog, connected, pattern, settle, simulate};
+use common::{clog, connected, network, pattern, settle, simulate};
 use futures_lite::AsyncWriteExt;
 use wasi_streams::sim::Network;
 use wasi_streams::{StreamReader, StreamWriter, run, set_report_hook, spawn};
@@ -61,7 +61,7 @@ fn a_long_write_to_a_fast_peer_leaves_the_loop_to_others() {
 
 #[test]
 fn a_report_hook_may_write_to_a_lost_connection() {
-    let net = Network::new();
+    let net = network();
     run(async {
         let (_reader, writer, _peer) = connected(&net).await;
         let writer = Rc::new(writer);
@@ -91,7 +91,7 @@ fn a_closed_server_lets_go_of_its_handler() {
 
 #[test]
 fn what_a_report_hook_starts_at_the_end_does_not_outlive_the_run() {
-    let net = Network::new();
+    let net = network();
     let state = Rc::new(());
     let inner = Rc::clone(&state);
     set_report_hook(move |_| {

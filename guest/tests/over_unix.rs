@@ -25,6 +25,8 @@ mod freeze;
 mod losses;
 #[path = "read_flow.rs"]
 mod read_flow;
+#[path = "reading.rs"]
+mod reading;
 #[path = "server.rs"]
 mod server;
 #[path = "server_close.rs"]
@@ -35,10 +37,16 @@ mod server_handlers;
 #[path = "start_tls.rs"]
 mod start_tls;
 #[cfg(feature = "tls-ring")]
+#[path = "tls_bad_input.rs"]
+mod tls_bad_input;
+#[cfg(feature = "tls-ring")]
 #[path = "tls_closing.rs"]
 mod tls_closing;
 #[cfg(feature = "tls-ring")]
 #[path = "tls_flood.rs"]
 mod tls_flood;
+#[cfg(feature = "tls-ring")]
+#[path = "tls_info.rs"]
+mod tls_info;
 #[path = "writer.rs"]
 mod writer;

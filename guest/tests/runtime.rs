@@ -283,3 +283,41 @@ impl Drop for OnDrop {
         self.0.set(true);
     }
 }
+
+#[test]
+fn tasks_are_dropped_at_the_end_also_those_that_destructors_start() {
+    Network::new();
+    let drops = Rc::new(Cell::new(0));
+    run(async {
+        for _ in 0..10 {
+            let starts_another = SpawnsOnDrop(Rc::clone(&drops));
+            drop(spawn(async move {
+                let _starts_another = starts_another;
+                std::future::pending::<()>().await;
+            }));
+        }
+    });
+    assert_eq!(drops.get(), 20);
+}
+
+/// Counts its drop, and starts a task that counts its own.
+struct SpawnsOnDrop(Rc<Cell<u32>>);
+
+struct Counts(Rc<Cell<u32>>);
+
+impl Drop for SpawnsOnDrop {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+        let counts = Counts(Rc::clone(&self.0));
+        drop(spawn(async move {
+            let _counts = counts;
+            std::future::pending::<()>().await;
+        }));
+    }
+}
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}

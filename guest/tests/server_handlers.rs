@@ -9,7 +9,7 @@ use wasi_streams::sim::{Network, Peer};
 use wasi_streams::{Error, Report, Server, StreamReader, StreamWriter, run, sleep, spawn};
 
 use common::place::{client_of, name_of, start};
-use common::{assert_nothing_is_left, collect_reports, secs, settle, simulate, take_reports, with_state};
+use common::{assert_nothing_is_left, collect_reports, network, secs, settle, simulate, take_reports, with_state};
 
 #[test]
 fn s35_a_handler_that_fails_is_reported_once_and_its_connection_closed() {
@@ -48,7 +48,7 @@ fn s35_any_error_that_can_be_shown_is_reported() {
 #[test]
 fn s35_natively_a_handler_that_panics_fails_alone() {
     // Not by `simulate`, which does not want panics.
-    let net = Network::new();
+    let net = network();
     collect_reports();
     let kept = Kept::default();
     run(async {
@@ -89,7 +89,7 @@ fn s36_a_handler_that_is_cancelled_is_not_reported_and_its_connection_closed() {
 
 #[test]
 fn s36_handlers_dropped_at_the_end_of_the_program_close_quietly() {
-    let net = Network::new();
+    let net = network();
     collect_reports();
     let kept = Kept::default();
     let peer = run(async {

@@ -159,20 +159,6 @@ fn t13_an_end_without_goodbye_reads_as_an_end_and_is_known() {
 }
 
 #[test]
-fn w11_w15_d11_tls_has_no_half_close_and_higher_marks() {
-    simulate(async |_net| {
-        let ((_client, writer), (_server_in, server_out)) = tls_pair().await;
-        assert!(!writer.can_write_eof());
-        assert_eq!(writer.write_eof().unwrap_err().kind(), ErrorKind::Unsupported);
-        assert_eq!(writer.transport().get_write_buffer_limits(), (131_072, 524_288));
-        writer.close();
-        server_out.close();
-        writer.wait_closed().await.unwrap();
-        server_out.wait_closed().await.unwrap();
-    });
-}
-
-#[test]
 fn o04_o05_o08_o09_tls_arguments_are_checked_before_anything_else() {
     simulate(async |net| {
         let tls = || Authority::new().connector();
@@ -344,6 +330,34 @@ fn u04_a_client_verifies_the_host_it_connected_to_or_is_refused() {
         let error = nameless.start_tls(ca.connector()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         server.close();
+    });
+}
+
+#[test]
+fn d17_the_write_buffer_size_counts_ciphertext_that_waits() {
+    simulate(async |_net| {
+        let ca = Authority::new();
+        let ((_client_in, client), (mut server_in, server)) = wasi_streams::stream_pair();
+        let shake =
+            futures_lite::future::zip(async { client.start_tls(ca.connector()).server_name(NAME).await }, async {
+                server.start_tls(ca.acceptor(NAME)).await
+            });
+        let (one, other) = shake.await;
+        one.and(other).unwrap();
+        settle().await;
+        server.transport().pause_reading();
+        settle().await;
+        client.write(vec![7; 200_000]).unwrap();
+        settle().await;
+        // The pair holds 64 KiB of ciphertext, which is a little less than 64 KiB of plaintext: the rest is with us.
+        let waiting = client.transport().get_write_buffer_size();
+        assert!((200_000 - 64 * 1024 + 1..201_000).contains(&waiting), "{waiting}");
+        server.transport().resume_reading();
+        assert_eq!(server_in.readexactly(200_000).await.unwrap().len(), 200_000);
+        settle().await;
+        assert_eq!(client.transport().get_write_buffer_size(), 0);
+        client.close();
+        client.wait_closed().await.unwrap();
     });
 }
 

@@ -5,12 +5,13 @@ mod common;
 
 use std::io::ErrorKind;
 
+use common::place::{Place, client_of, listen, name_of, start};
 use common::tls::Authority;
 use common::tls_peer::{Engine, TlsPeer};
-use common::{addr, echo, pattern, secs, settle, simulate, take_reports};
+use common::{echo, pattern, secs, settle, simulate, take_reports};
 use futures_lite::future::zip;
 use wasi_streams::sim::{Network, Peer};
-use wasi_streams::{Error, Report, Server, StreamReader, TlsErrorKind, open_connection, sleep, start_server};
+use wasi_streams::{Error, Report, Server, StreamReader, TlsErrorKind, sleep};
 
 const NAME: &str = "server.test";
 
@@ -33,17 +34,21 @@ fn t07_what_is_no_tls_is_said_to_be_none_with_its_beginning() {
 #[test]
 fn a_client_that_meets_a_plain_server_is_told_so() {
     simulate(async |net| {
-        let listener = net.listen(addr("10.0.0.1:25"));
+        let (listener, place) = listen(&net);
         let server = async {
             let peer = listener.accept().await;
             peer.send(b"220 mail.example ESMTP\r\n");
             peer.ended().await;
         };
-        let connect = open_connection("10.0.0.1", 25).tls(Authority::new().connector());
+        let connect = place.open_tls(Authority::new().connector(), NAME);
         let (error, ()) = zip(async { connect.await.unwrap_err() }, server).await;
+        let place = place.to_string();
         assert_eq!(
             error.to_string(),
-            "10.0.0.1: the peer spoke something that is not TLS (\"220 mail.example ESM\"): is this port plain?"
+            format!(
+                "{}: the peer spoke something that is not TLS (\"220 mail.example ESM\"): is this port plain?",
+                place.trim_end_matches(":80")
+            )
         );
     });
 }
@@ -87,7 +92,7 @@ fn t04_u06_cut_off_at_any_byte_of_the_handshake_a_client_gives_up() {
     simulate(async |net| {
         let ca = Authority::new();
         for length in (0..600).step_by(37) {
-            let listener = net.listen(addr("10.0.0.1:443"));
+            let (listener, place) = listen(&net);
             let server = async {
                 let peer = listener.accept().await;
                 let hello = peer.recv(1).await;
@@ -98,7 +103,7 @@ fn t04_u06_cut_off_at_any_byte_of_the_handshake_a_client_gives_up() {
                 peer.send(&flight[..length]);
                 peer.finish();
             };
-            let connect = open_connection("10.0.0.1", 443).tls(ca.connector()).server_name(NAME);
+            let connect = place.open_tls(ca.connector(), NAME);
             let (error, ()) = zip(async { connect.await.unwrap_err() }, server).await;
             assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{length}: {error:?}");
         }
@@ -109,7 +114,7 @@ fn t04_u06_cut_off_at_any_byte_of_the_handshake_a_client_gives_up() {
 fn t01_a_client_hello_one_byte_at_a_time_is_served() {
     simulate(async |net| {
         let (ca, server) = serving().await;
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let peer = client_of(&net, &server);
         let mut client = Engine::client(&ca, NAME);
         let mut answer = Vec::new();
         let mut said = false;
@@ -139,13 +144,13 @@ fn t01_a_client_hello_one_byte_at_a_time_is_served() {
 fn t03_t08_one_that_stops_in_the_middle_is_timed_out_and_nobody_waits_for_it() {
     simulate(async |net| {
         let ca = Authority::new();
-        let server = start_server(echo, "127.0.0.1", 0).tls(ca.acceptor(NAME)).tls_handshake_timeout(secs(7));
+        let server = start(echo).tls(ca.acceptor(NAME)).tls_handshake_timeout(secs(7));
         let server = server.await.unwrap();
         let hello = Engine::client(&ca, NAME).ciphertext();
         let stopped: Vec<Peer> = [0, 3, hello.len() / 2, hello.len()]
             .into_iter()
             .map(|length| {
-                let peer = net.connect(server.sockets()[0]).unwrap();
+                let peer = client_of(&net, &server);
                 peer.send(&hello[..length]);
                 peer
             })
@@ -169,7 +174,7 @@ fn t03_t08_one_that_stops_in_the_middle_is_timed_out_and_nobody_waits_for_it() {
 fn a_client_that_sends_handshake_messages_for_ever_costs_bounded_memory() {
     simulate(async |net| {
         let (ca, server) = serving().await;
-        let peer = net.connect(server.sockets()[0]).unwrap();
+        let peer = client_of(&net, &server);
         // A ClientHello that announces 64 KiB, in small pieces, and never ends.
         peer.send(&[22, 3, 1, 0, 4, 1, 0, 0xff, 0xff]);
         let mut sent = 0;
@@ -190,7 +195,7 @@ fn t16_garbage_after_the_handshake_ends_that_connection_only() {
     simulate(async |net| {
         let (ca, server) = serving().await;
         for garbage in [pattern(100, 1), pattern(70_000, 2), b"GET / HTTP/1.0\r\n\r\n".to_vec(), vec![23, 3, 3, 0, 0]] {
-            let mut client = TlsPeer::client(net.connect(server.sockets()[0]).unwrap(), &ca, NAME);
+            let mut client = TlsPeer::client(client_of(&net, &server), &ca, NAME);
             client.shake_hands().await;
             client.send(b"hello\n");
             assert_eq!(client.recv(6).await, b"hello\n");
@@ -217,8 +222,8 @@ fn u10_u08_every_cut_between_plaintext_and_tls_is_right() {
                 writer.start_tls(acceptor).await?;
                 echo(reader, writer).await
             });
-            let server = start_server(handler, "127.0.0.1", 0).await.unwrap();
-            let peer = net.connect(server.sockets()[0]).unwrap();
+            let server = start(handler).await.unwrap();
+            let peer = client_of(&net, &server);
             let mut client = Engine::client(&ca, NAME);
             let first = [&b"PROXY TCP4\n"[..], &client.ciphertext()].concat();
             peer.send(&first[..cut]);
@@ -244,14 +249,14 @@ fn is(error: &Error, kind: TlsErrorKind) -> bool {
 
 async fn serving() -> (Authority, Server) {
     let ca = Authority::new();
-    let server = start_server(echo, "127.0.0.1", 0).tls(ca.acceptor(NAME)).await.unwrap();
+    let server = start(echo).tls(ca.acceptor(NAME)).await.unwrap();
     (ca, server)
 }
 
 /// What the server says about a client that sends this, and then nothing or its end.
 async fn bad_client(net: &Network, server: &Server, bytes: &[u8], ends: bool) -> Error {
     let before = server.failed_handshakes();
-    let peer = net.connect(server.sockets()[0]).unwrap();
+    let peer = client_of(net, server);
     peer.send(bytes);
     if ends {
         peer.finish();
@@ -260,15 +265,13 @@ async fn bad_client(net: &Network, server: &Server, bytes: &[u8], ends: bool) ->
     settle().await;
     assert_eq!(server.failed_handshakes(), before + 1);
     let reports = take_reports();
-    let [Report::HandshakeFailed { error, peer: Some(address) }] = &reports[..] else { panic!("{reports:?}") };
-    assert_eq!(*address, peer.local_addr());
+    let [Report::HandshakeFailed { error, peer: who }] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!(*who, name_of(&peer));
     error.clone()
 }
 
 async fn still_works(ca: &Authority, server: &Server) {
-    let at = server.sockets()[0];
-    let connect = open_connection(at.ip(), at.port()).tls(ca.connector()).server_name(NAME);
-    let (mut reader, writer) = connect.await.unwrap();
+    let (mut reader, writer) = Place::of(server).open_tls(ca.connector(), NAME).await.unwrap();
     writer.write("still here\n").unwrap();
     assert_eq!(reader.readline().await.unwrap(), "still here\n");
     writer.close();

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use common::place::{client_of, listen, start};
 use common::tls::Authority;
 use common::tls_peer::TlsPeer;
-use common::{MEGABYTES, ms, pattern, secs, settle, simulate, take_reports};
+use common::{MEGABYTES, ms, pattern, secs, settle, simulate, simulate_without_sockets, take_reports};
 use futures_lite::future::{poll_once, zip};
 use wasi_streams::sim::{Network, Peer};
 use wasi_streams::{Error, Instant, Report, StreamReader, StreamWriter, TlsConnector, TlsErrorKind, sleep, spawn};
@@ -272,29 +272,13 @@ fn d02_drain_waits_at_the_high_mark_over_tls_and_until_the_low_one() {
 }
 
 #[test]
-fn d17_the_write_buffer_size_counts_ciphertext_that_waits() {
-    simulate(async |_net| {
-        let ca = Authority::new();
-        let ((_client_in, client), (mut server_in, server)) = wasi_streams::stream_pair();
-        let shake = zip(async { client.start_tls(ca.connector()).server_name(NAME).await }, async {
-            server.start_tls(ca.acceptor(NAME)).await
-        });
-        let (one, other) = shake.await;
-        one.and(other).unwrap();
-        settle().await;
-        server.transport().pause_reading();
-        settle().await;
-        client.write(vec![7; 200_000]).unwrap();
-        settle().await;
-        // The pair holds 64 KiB of ciphertext, which is a little less than 64 KiB of plaintext: the rest is with us.
-        let waiting = client.transport().get_write_buffer_size();
-        assert!((200_000 - 64 * 1024 + 1..201_000).contains(&waiting), "{waiting}");
-        server.transport().resume_reading();
-        assert_eq!(server_in.readexactly(200_000).await.unwrap().len(), 200_000);
-        settle().await;
-        assert_eq!(client.transport().get_write_buffer_size(), 0);
-        client.close();
-        client.wait_closed().await.unwrap();
+fn w11_w15_d11_tls_has_no_half_close_and_higher_marks() {
+    simulate(async |net| {
+        let (_reader, writer, _peer) = connected(&net).await;
+        assert!(!writer.can_write_eof());
+        assert_eq!(writer.write_eof().unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(writer.transport().get_write_buffer_limits(), (131_072, 524_288));
+        writer.transport().abort();
     });
 }
 
@@ -347,7 +331,7 @@ fn w07_writes_to_a_lost_tls_connection_are_discarded_and_reported_from_the_fifth
 
 #[test]
 fn the_end_of_the_program_does_not_complain_about_a_goodbye_that_is_missing() {
-    let net = Network::new();
+    let net = common::network();
     common::collect_reports();
     wasi_streams::run(async {
         let (_reader, writer, mut peer) = connected(&net).await;
@@ -366,7 +350,7 @@ fn the_end_of_the_program_does_not_complain_about_a_goodbye_that_is_missing() {
 
 #[test]
 fn s12_timeouts_without_tls_and_of_zero_are_refused() {
-    simulate(async |_net| {
+    simulate_without_sockets(async |_net| {
         let handler = || async |_: StreamReader, _: StreamWriter| {};
         let acceptor = Authority::new().acceptor(NAME);
         for (server, part) in [

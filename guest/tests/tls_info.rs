@@ -7,13 +7,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use common::place::{Place, pair, start};
 use common::tls::Authority;
 use common::{secs, settle, simulate};
 use futures_lite::future::zip;
 use rcgen::{DnType, date_time_ymd};
 use wasi_streams::{
     Error, ExtraInfo, StreamReader, StreamWriter, SubjectAltName, TlsAcceptor, TlsConnector, TlsErrorKind, TlsRole,
-    TlsVersion, open_connection, start_server, stream_pair, timeout,
+    TlsVersion, timeout,
 };
 
 const NAME: &str = "server.test";
@@ -22,7 +23,7 @@ const NAMES: [&str; 5] = ["sslcontext", "cipher", "compression", "peercert", "ss
 #[test]
 fn x05_x07_a_plain_connection_has_none_of_the_names_of_tls() {
     simulate(async |_net| {
-        let ((_r1, one), (_r2, other)) = stream_pair();
+        let ((_r1, one), (_r2, other)) = pair().await;
         for name in NAMES {
             assert_eq!(one.get_extra_info(name), None, "{name}");
         }
@@ -107,7 +108,7 @@ fn x10_everything_stays_known_when_the_connection_is_gone() {
 fn x11_w19_after_start_tls_the_same_writer_and_transport_answer_for_tls() {
     simulate(async |_net| {
         let ca = Authority::new();
-        let ((_r1, client), (_r2, server)) = stream_pair();
+        let ((_r1, client), (_r2, server)) = pair().await;
         let transport = client.transport();
         assert_eq!(transport.get_extra_info("cipher"), None);
         let shake = zip(async { client.start_tls(ca.connector()).server_name(NAME).await }, async {
@@ -236,13 +237,13 @@ fn o07_an_empty_server_name_checks_the_chain_and_no_name() {
         assert!(client.1.tls().unwrap().is_verified());
         client.1.close();
 
-        let server = start_server(async |_: StreamReader, _: StreamWriter| {}, "127.0.0.1", 0).tls(ca.acceptor(NAME));
+        let server = start(async |_: StreamReader, _: StreamWriter| {}).tls(ca.acceptor(NAME));
         let server = server.await.unwrap();
-        let at = server.sockets()[0];
+        let place = Place::of(&server);
         let stranger = lenient(&Authority::named("another"));
-        let error = open_connection(at.ip(), at.port()).tls(stranger).server_name("").await.unwrap_err();
+        let error = place.open_tls(stranger, "").await.unwrap_err();
         assert!(matches!(error, Error::Tls { kind: TlsErrorKind::UnknownIssuer, .. }), "{error:?}");
-        let error = open_connection(at.ip(), at.port()).tls(ca.connector()).server_name("").await.unwrap_err();
+        let error = place.open_tls(ca.connector(), "").await.unwrap_err();
         assert!(error.to_string().contains("dangerous_without_name_check"), "{error}");
         settle().await;
         common::take_reports();
@@ -260,9 +261,9 @@ async fn connected_as(connector: TlsConnector, acceptor: TlsAcceptor, name: &str
     let accepted = Rc::new(RefCell::new(None));
     let slot = Rc::clone(&accepted);
     let handler = move |reader: StreamReader, writer: StreamWriter| *slot.borrow_mut() = Some((reader, writer));
-    let server = start_server(handler, "127.0.0.1", 0).tls(acceptor).await.unwrap();
-    let at = server.sockets()[0];
-    let client = open_connection(at.ip(), at.port()).tls(connector).server_name(name).await.unwrap();
+    let server = start(handler).tls(acceptor).await.unwrap();
+    let place = Place::of(&server);
+    let client = place.open_tls(connector, name).await.unwrap();
     settle().await;
     let accepted = accepted.take().expect("accepted");
     (client, accepted)
@@ -270,11 +271,11 @@ async fn connected_as(connector: TlsConnector, acceptor: TlsAcceptor, name: &str
 
 /// How a client fails.
 async fn attempt(connector: TlsConnector, acceptor: TlsAcceptor) -> Error {
-    let server = start_server(async |_: StreamReader, _: StreamWriter| {}, "127.0.0.1", 0).tls(acceptor);
+    let server = start(async |_: StreamReader, _: StreamWriter| {}).tls(acceptor);
     let server = server.await.unwrap();
-    let at = server.sockets()[0];
-    let connect = open_connection(at.ip(), at.port()).tls(connector).server_name(NAME);
-    let error = timeout(secs(1), connect.into_future()).await.expect("no waiting").unwrap_err();
+    let place = Place::of(&server);
+    let connect = place.open_tls(connector, NAME);
+    let error = timeout(secs(1), connect).await.expect("no waiting").unwrap_err();
     settle().await;
     assert_eq!(server.failed_handshakes(), 1);
     common::take_reports();

@@ -39,7 +39,7 @@ async fn end(server: Server) {
 }
 
 #[test]
-fn bytes_go_both_ways_and_whole() {
+fn o01_bytes_go_both_ways_and_whole() {
     for faults in [
         Faults::default(),
         Faults { seed: 1, max_read: Some(700), max_write: Some(900), spurious: 30, zero_permits: 30, budget: Some(16) },
@@ -118,7 +118,7 @@ fn what_was_sent_survives_unread_data() {
 }
 
 #[test]
-fn both_ends_know_their_addresses_by_all_names() {
+fn x01_c15_both_ends_know_their_addresses_by_all_names() {
     simulate(async |_net| {
         let seen = Rc::new(Cell::new(None));
         let handler = with_state(&seen, |seen, _: StreamReader, writer: StreamWriter| async move {
@@ -134,11 +134,16 @@ fn both_ends_know_their_addresses_by_all_names() {
         assert_eq!(writer.get_extra_info("peername").unwrap().to_string(), "'/run/a.sock'");
         assert_eq!(writer.get_extra_info("sockname").unwrap().to_string(), "''");
         assert!(writer.get_extra_info("cipher").is_none());
+        assert!(writer.get_extra_info("no such thing").is_none());
         assert_eq!((writer.peer_addr(), writer.local_addr()), (None, None));
         settle().await;
         assert_eq!(seen.take(), Some((Some(path.clone()), Some(UnixAddr::Unnamed))));
         end(server).await;
+        writer.close();
+        writer.wait_closed().await.unwrap();
         assert_eq!(writer.peer_unix_addr(), Some(&path), "also when the connection is gone");
+        assert_eq!(writer.get_extra_info("peername").unwrap().to_string(), "'/run/a.sock'");
+        assert_eq!(writer.get_extra_info("sockname").unwrap().to_string(), "''");
     });
 }
 
@@ -219,7 +224,7 @@ fn abstract_names_are_no_files() {
 }
 
 #[test]
-fn each_failure_has_its_kind_and_names_the_path() {
+fn o16_o17_each_failure_has_its_kind_and_names_the_path() {
     simulate(async |net| {
         drop(net.listen_unix("/run/stale"));
         net.put_file("/run/notes");
@@ -240,7 +245,7 @@ fn each_failure_has_its_kind_and_names_the_path() {
 }
 
 #[test]
-fn arguments_are_checked_before_anything_else() {
+fn r02_r03_o02_o27_s11_arguments_are_checked_before_anything_else() {
     simulate(async |net| {
         let (one, other) = Socket::pair();
         let both = open_unix_connection(PATH).socket(one).await;
@@ -278,6 +283,22 @@ fn o27_a_connected_socket_is_taken_over() {
 }
 
 #[test]
+fn s17_s18_the_path_is_there_from_the_start_and_is_serving_ends_with_close() {
+    simulate(async |net| {
+        let server = start_unix_server(ignore, PATH).start_serving(false).await.unwrap();
+        let path = UnixAddr::Path(PATH.into());
+        assert_eq!(server.unix_sockets(), std::slice::from_ref(&path));
+        assert!(!server.is_serving() && net.has_file(PATH));
+        server.start_serving().await.unwrap();
+        assert_eq!(server.unix_sockets(), [path]);
+        assert!(server.is_serving());
+        server.close();
+        assert!(server.unix_sockets().is_empty() && !server.is_serving());
+        end(server).await;
+    });
+}
+
+#[test]
 fn s13_a_full_backlog_makes_clients_wait_and_s02_one_that_does_not_serve_refuses() {
     simulate(async |net| {
         let server = start_unix_server(echo, PATH).backlog(1).start_serving(false).await.unwrap();
@@ -295,7 +316,7 @@ fn s13_a_full_backlog_makes_clients_wait_and_s02_one_that_does_not_serve_refuses
 }
 
 #[test]
-fn a_connect_that_waits_can_be_given_up() {
+fn o17_a_connect_that_waits_can_be_given_up() {
     simulate(async |net| {
         let gate = Rc::new(Cell::new(false));
         // The accept loop is held up, so that the queue stays full.
@@ -318,6 +339,22 @@ fn a_connect_that_waits_can_be_given_up() {
         sleep(secs(2)).await; // it accepts again
         queued.close();
         end(server).await;
+    });
+}
+
+#[test]
+fn o26_a_connect_that_waits_has_no_timeout_of_its_own() {
+    simulate(async |net| {
+        let server = start_unix_server(ignore, PATH).backlog(1).await.unwrap();
+        net.fail_accepts(ErrorCode::NewSocketLimit, 10_000); // one a second: the queue stays full
+        settle().await;
+        let queued = net.connect_unix(PATH).unwrap();
+        let given_up = timeout(secs(5_000), open_unix_connection(PATH)).await;
+        assert_eq!(given_up.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(net.counts().sockets, 1, "the listener");
+        queued.close();
+        end(server).await;
+        take_reports(); // each accept that failed
     });
 }
 
@@ -392,13 +429,14 @@ fn tcp_and_unix_can_be_joined() {
 
 #[cfg(feature = "tls-ring")]
 mod tls {
+    use common::simulate_without_sockets;
     use common::tls::Authority;
     use wasi_streams::TlsConnector;
 
     use super::*;
 
     #[test]
-    fn tls_over_unix_sockets_verifies_the_name_that_is_given() {
+    fn t02_tls_over_unix_sockets_verifies_the_name_that_is_given() {
         simulate(async |_net| {
             let ca = Authority::new();
             let server = start_unix_server(echo, PATH).tls(ca.acceptor("server.test")).await.unwrap();
@@ -419,6 +457,24 @@ mod tls {
             assert!(!writer.tls().unwrap().truncated());
             end(server).await;
             take_reports(); // the handshake that failed
+        });
+    }
+
+    #[test]
+    fn o04_o05_o08_o09_tls_arguments_are_checked_before_anything_else() {
+        simulate_without_sockets(async |_net| {
+            let tls = || Authority::new().connector();
+            let open = || open_unix_connection(PATH);
+            for (connect, part) in [
+                (open().server_name(""), "server_name is only meaningful with tls"),
+                (open().tls(tls()), "you have to pass server_name"),
+                (open().tls_handshake_timeout(secs(1)), "only meaningful with tls"),
+                (open().tls_shutdown_timeout(secs(1)), "only meaningful with tls"),
+                (open().tls(tls()).server_name("a").tls_handshake_timeout(secs(0)), "should be a positive number"),
+                (open().tls(tls()).server_name("a").tls_shutdown_timeout(secs(0)), "should be a positive number"),
+            ] {
+                assert_invalid(connect.await.err(), part);
+            }
         });
     }
 

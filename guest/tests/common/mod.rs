@@ -11,8 +11,10 @@ pub(crate) mod place;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::thread::panicking;
 use std::time::Duration;
 
 use wasi_streams::sim::{Network, Peer};
@@ -28,13 +30,54 @@ thread_local! {
 /// Runs `test` in a fresh world, then looks for what it must not leave behind: a panic in a task (which `spawn` would
 /// hide), a freeze, a socket, a stream, a lookup, a pollable.
 pub(crate) fn simulate(test: impl AsyncFnOnce(Network)) {
-    let net = Network::new();
+    simulate_in(&network(), test);
+}
+
+/// Runs `test` likewise, of what is refused before there is a socket.
+pub(crate) fn simulate_without_sockets(test: impl AsyncFnOnce(Network)) {
+    simulate_in(&Watched { net: Network::new(), has_sockets: false }, test);
+}
+
+fn simulate_in(net: &Network, test: impl AsyncFnOnce(Network)) {
     collect_reports();
     run(test(net.clone()));
     assert_no_task_panicked();
     assert_eq!(net.freezes(), 0);
-    assert_nothing_is_left(&net);
-    assert!(!place::over_unix() || net.counts().tcp_sockets == 0, "it is about Unix sockets, and used TCP");
+    assert_nothing_is_left(net);
+}
+
+/// A fresh world. In `over_unix.rs`, what runs in it must make Unix sockets and no others, or it would prove nothing.
+pub(crate) fn network() -> Watched {
+    Watched { net: Network::new(), has_sockets: true }
+}
+
+/// A world that is looked at when it goes.
+pub(crate) struct Watched {
+    net: Network,
+    has_sockets: bool,
+}
+
+impl Deref for Watched {
+    type Target = Network;
+
+    fn deref(&self) -> &Network {
+        &self.net
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if panicking() {
+            return;
+        }
+        let counts = self.net.counts();
+        if !self.has_sockets {
+            assert_eq!((counts.tcp_sockets, counts.unix_sockets), (0, 0), "sockets, before it was refused");
+        } else if place::over_unix() {
+            assert_eq!(counts.tcp_sockets, 0, "TCP sockets, in a test over Unix sockets");
+            assert!(counts.unix_sockets > 0, "a test over Unix sockets that makes none");
+        }
+    }
 }
 
 /// Sends everything back, and closes when the peer has ended.

@@ -78,6 +78,8 @@ pub struct Counts {
     pub bytes_written: u64,
     /// TCP sockets so far that the guest made, or accepted.
     pub tcp_sockets: u64,
+    /// Unix sockets so far that the guest made, or accepted.
+    pub unix_sockets: u64,
 }
 
 impl Network {

@@ -81,7 +81,11 @@ impl UnixSocket {
     }
 
     fn new(handle: Handle, socket: Socket) -> Self {
-        handle.world.borrow_mut().counts.sockets += 1;
+        {
+            let counts = &mut handle.world.borrow_mut().counts;
+            counts.sockets += 1;
+            counts.unix_sockets += 1;
+        }
         Self { handle, socket: Rc::new(RefCell::new(socket)) }
     }
 
