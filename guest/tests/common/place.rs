@@ -1,6 +1,6 @@
 //! Where a test's streams and servers are: on TCP, or on Unix sockets in `over_unix.rs`, which runs the same tests once more.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -101,14 +101,22 @@ pub(crate) fn name_of(peer: &Peer) -> Option<SocketAddr> {
     if over_unix() { None } else { Some(peer.local_addr()) }
 }
 
-/// Somebody to connect to, and where.
+/// Somebody to connect to, and where: at another place each time.
 pub(crate) fn listen(net: &Network) -> (Listener, Place) {
+    let number = next();
     #[cfg(feature = "unix")]
     if over_unix() {
-        return (net.listen_unix(PATH), Place::Unix(UnixAddr::Path(PATH.into())));
+        let path = format!("/run/listener-{number}.sock");
+        return (net.listen_unix(&path), Place::Unix(UnixAddr::Path(path)));
     }
-    let at = SocketAddr::from(([10, 0, 0, 1], 80));
+    let at = SocketAddr::from(([10, 0, 0, 1], 80 + number));
     (net.listen(at), Place::Tcp(at))
+}
+
+/// A number that this test did not have before.
+fn next() -> u16 {
+    thread_local!(static NUMBERS: Cell<u16> = const { Cell::new(0) });
+    NUMBERS.replace(NUMBERS.get() + 1)
 }
 
 /// A connection of the guest, whose reader has this limit, and its peer.
@@ -133,10 +141,7 @@ pub(crate) async fn connected_within(net: &Network, limit: Option<usize>) -> (St
 pub(crate) fn start<H: Handler<K>, K: 'static>(handler: H) -> Start<H, K> {
     #[cfg(feature = "unix")]
     if over_unix() {
-        // As with port 0, each server has a place of its own.
-        thread_local!(static SERVERS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
-        let number = SERVERS.replace(SERVERS.get() + 1);
-        return Start::Unix(start_unix_server(handler, format!("/run/server-{number}.sock")));
+        return Start::Unix(start_unix_server(handler, format!("/run/server-{}.sock", next())));
     }
     Start::Tcp(start_server(handler, "127.0.0.1", 0))
 }
@@ -199,6 +204,3 @@ pub(crate) async fn pair() -> Duplexes {
 }
 
 type Duplexes = ((StreamReader, StreamWriter), (StreamReader, StreamWriter));
-
-#[cfg(feature = "unix")]
-const PATH: &str = "/run/listener.sock";
