@@ -240,15 +240,13 @@ impl Sockets<'_> {
             return Ok(Err(code));
         }
         match HostTcpSocket::accept(&mut self.sockets, listener) {
-            Ok((socket, input, output)) => {
-                Ok(match self.enforcement.faults.accepted(self.sockets.table, (input, output))? {
-                    Some((input, output)) => Ok((socket, input, output)),
-                    None => {
-                        self.sockets.table.delete(socket)?;
-                        Err(ErrorCode::ConnectionAborted)
-                    }
-                })
-            }
+            Ok((socket, input, output)) => Ok(match self.accepted(&socket, (input, output))? {
+                Some((input, output)) => Ok((socket, input, output)),
+                None => {
+                    self.sockets.table.delete(socket)?;
+                    Err(ErrorCode::ConnectionAborted)
+                }
+            }),
             Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
         }
     }

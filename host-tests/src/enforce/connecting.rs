@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
 use wasmtime_wasi::p2::{DynPollable, TcpSocket};
 
 use super::{PolicyView, Sockets, TCP, sockets};
-use crate::faults::Streams;
+use crate::faults::{Ends, Streams};
 
 pub(super) fn add_to_linker<T: PolicyView + 'static>(linker: &mut Linker<T>) -> Result<()> {
     let mut tcp = linker.instance(TCP)?;
@@ -55,17 +55,34 @@ impl Sockets<'_> {
     }
 
     fn finish_connect(&mut self, socket: &Resource<TcpSocket>) -> Result<Result<Streams, ErrorCode>> {
-        let faults = &mut self.enforcement.faults;
-        if !faults.may_connect(self.sockets.table, socket)? {
+        if !self.enforcement.faults.may_connect(self.sockets.table, socket)? {
             return Ok(Err(ErrorCode::WouldBlock));
         }
         match HostTcpSocket::finish_connect(&mut self.sockets, again(socket)) {
             Ok(streams) => {
-                let streams = faults.connected(self.sockets.table, socket.rep(), streams)?;
+                let ends = self.ends(socket);
+                let faults = &mut self.enforcement.faults;
+                let streams = faults.connected(self.sockets.table, socket.rep(), ends, streams)?;
                 Ok(streams.ok_or(ErrorCode::ConnectionRefused))
             }
             Err(error) => Ok(Err(network::Host::convert_error_code(&mut self.sockets, error)?)),
         }
+    }
+
+    /// The streams of a connection that was accepted, with the faults it is to have; none when there is to be no connection.
+    pub(super) fn accepted(&mut self, socket: &Resource<TcpSocket>, streams: Streams) -> Result<Option<Streams>> {
+        let ends = self.ends(socket);
+        self.enforcement.faults.accepted(self.sockets.table, ends, streams)
+    }
+
+    /// The addresses of a connection, for its faults; none when it has ended already.
+    fn ends(&mut self, socket: &Resource<TcpSocket>) -> Option<Ends> {
+        if !self.enforcement.faults.are_any() {
+            return None; // nobody wants to know, and the system takes its time to say
+        }
+        let ours = HostTcpSocket::local_address(&mut self.sockets, again(socket)).ok()?;
+        let theirs = HostTcpSocket::remote_address(&mut self.sockets, again(socket)).ok()?;
+        Some((ours.into(), theirs.into()))
     }
 
     fn subscribe_socket(&mut self, socket: &Resource<TcpSocket>) -> Result<Resource<DynPollable>> {

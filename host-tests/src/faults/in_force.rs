@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, TcpSocket};
 
 use super::held::Held;
-use super::{Answer, Faults, Happened};
+use super::{Answer, Ends, Faults, Happened};
 
 /// The two streams of a connection.
 pub(crate) type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
@@ -37,18 +37,28 @@ impl InForce {
         Self { script, ..Self::default() }
     }
 
+    /// Whether there are any of connections.
+    pub(crate) fn are_any(&self) -> bool {
+        self.script.connections.is_some()
+    }
+
     /// Gives a connection that was accepted its faults; none when there is to be no connection, and its streams are gone.
-    pub(crate) fn accepted(&mut self, table: &mut ResourceTable, streams: Streams) -> Result<Option<Streams>> {
-        if !self.script.are_any() {
+    pub(crate) fn accepted(
+        &mut self,
+        table: &mut ResourceTable,
+        ends: Option<Ends>,
+        streams: Streams,
+    ) -> Result<Option<Streams>> {
+        if !self.are_any() {
             return Ok(Some(streams));
         }
         let number = self.script.number_connection();
-        self.with_faults(table, number, streams)
+        self.with_faults(table, number, ends, streams)
     }
 
     /// Numbers a connection that begins, and holds it back if it is to be late.
     pub(crate) fn connect_begun(&mut self, table: &mut ResourceTable, socket: &Resource<TcpSocket>) -> Result<()> {
-        if !self.script.are_any() {
+        if !self.are_any() {
             return Ok(());
         }
         let number = self.script.number_connection();
@@ -69,17 +79,24 @@ impl InForce {
         &mut self,
         table: &mut ResourceTable,
         socket: u32,
+        ends: Option<Ends>,
         streams: Streams,
     ) -> Result<Option<Streams>> {
         match self.begun.remove(&socket) {
-            Some(number) => self.with_faults(table, number, streams),
+            Some(number) => self.with_faults(table, number, ends, streams),
             None => Ok(Some(streams)),
         }
     }
 
-    fn with_faults(&self, table: &mut ResourceTable, number: u64, streams: Streams) -> Result<Option<Streams>> {
+    fn with_faults(
+        &self,
+        table: &mut ResourceTable,
+        number: u64,
+        ends: Option<Ends>,
+        streams: Streams,
+    ) -> Result<Option<Streams>> {
         let (input, output) = streams;
-        let Some((reading, writing)) = self.script.begin(number) else {
+        let Some((reading, writing)) = self.script.begin(number, ends) else {
             table.delete(input)?;
             table.delete(output)?;
             return Ok(None);
@@ -96,7 +113,7 @@ impl InForce {
         socket: &Resource<TcpSocket>,
         pollable: &Resource<DynPollable>,
     ) -> Result<()> {
-        if self.script.are_any() { self.sockets.subscribed(table, socket, pollable) } else { Ok(()) }
+        if self.are_any() { self.sockets.subscribed(table, socket, pollable) } else { Ok(()) }
     }
 
     /// Forgets a socket that was dropped, whatever became of it.

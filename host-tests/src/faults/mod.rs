@@ -24,11 +24,14 @@
 //!
 //! An embedder gives them to its [`Enforcement`](crate::enforce::Enforcement::faults).
 //!
-//! What it cannot do: a connection that is reset here is an end for the peer, once the component has closed its socket; whether the peer
-//! sees a reset is the system's to say (it does when it had sent something that nobody read). Times are in steps of a millisecond, and
-//! a busy machine adds to them. Two runs with one script have the same faults at the same places, and as much the same order as two runs
-//! on a real network have.
+//! A connection that is reset is so for the peer too: on Linux from 5.6, unless a filter of system calls forbids `pidfd_getfd`. Elsewhere
+//! the peer sees an end, once the component has closed its socket, or what else the system makes of closing (a reset when it had sent
+//! something that nobody read).
+//!
+//! What it cannot do: times are in steps of a millisecond, and a busy machine adds to them. Two runs with one script have the same faults
+//! at the same places, and as much the same order as two runs on a real network have.
 
+mod cut;
 mod held;
 mod in_force;
 mod random;
@@ -43,6 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 
+pub(crate) use cut::Ends;
 pub(crate) use in_force::{InForce, Streams};
 pub use script::{Answer, ConnectionFaults, DirectionFaults, LookupFaults, Stall};
 use stream::{Reading, Writing};
@@ -131,11 +135,6 @@ impl Faults {
         self.lookups.as_ref().map_or(LookupFaults::none(), |script| script(number))
     }
 
-    /// Whether there are any of connections.
-    fn are_any(&self) -> bool {
-        self.connections.is_some()
-    }
-
     fn number_connection(&self) -> u64 {
         self.counts.connections.fetch_add(1, Relaxed)
     }
@@ -145,13 +144,13 @@ impl Faults {
     }
 
     /// The faults of a connection that is there now; none when it is refused.
-    fn begin(&self, number: u64) -> Option<(Reading, Writing)> {
+    fn begin(&self, number: u64, ends: Option<Ends>) -> Option<(Reading, Writing)> {
         let faults = self.of_connection(number);
         if faults.refused {
             self.log.note(Happened::Refused(number));
             return None;
         }
-        let (reading, writing) = wire::lanes(number, &faults, self.seed.unwrap_or_default(), &self.log);
+        let (reading, writing) = wire::lanes(number, &faults, self.seed.unwrap_or_default(), ends, &self.log);
         Some((Reading(reading), Writing(writing)))
     }
 }

@@ -125,7 +125,7 @@ mod tests {
     fn what_check_write_permits_stays_until_something_is_written_and_more_is_a_trap() {
         let pipe = MemoryOutputPipe::new(100_000);
         let faults = ConnectionFaults::none().write(DirectionFaults::none().pieces(1000));
-        let (_, lane) = wire::lanes(0, &faults, 0, &Log::default());
+        let (_, lane) = wire::lanes(0, &faults, 0, None, &Log::default());
         let mut output = Output { real: Box::new(pipe.clone()), lane, permit: None };
         let permit = output.check_write().expect("it is open");
         assert!((1..=1000).contains(&permit), "{permit}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use wasmtime_wasi_io::streams::StreamError;
 
+use super::cut::{Ends, cut};
 use super::random::Random;
 use super::waits::Waits;
 use super::{ConnectionFaults, Direction, DirectionFaults, Happened, Log, Stall};
@@ -16,14 +17,16 @@ use super::{ConnectionFaults, Direction, DirectionFaults, Happened, Log, Stall};
 struct Wire {
     number: u64,
     log: Log,
+    /// Without them a reset is the component's alone.
+    ends: Option<Ends>,
     is_reset: AtomicBool,
     was_reset: Notify,
 }
 
 /// The two directions of a connection, reading and writing.
-pub(super) fn lanes(number: u64, faults: &ConnectionFaults, seed: u64, log: &Log) -> (Lane, Lane) {
+pub(super) fn lanes(number: u64, faults: &ConnectionFaults, seed: u64, ends: Option<Ends>, log: &Log) -> (Lane, Lane) {
     let (is_reset, was_reset) = (AtomicBool::new(false), Notify::new());
-    let wire = Arc::new(Wire { number, log: log.clone(), is_reset, was_reset });
+    let wire = Arc::new(Wire { number, log: log.clone(), ends, is_reset, was_reset });
     let lane = |direction, faults| {
         let random = Random::new(!seed, 2 * number + u64::from(direction == Direction::Write));
         let wire = Arc::clone(&wire);
@@ -103,6 +106,7 @@ impl Lane {
         if self.faults.reset_after.take_if(|after| *after <= self.moved).is_some()
             && !self.wire.is_reset.swap(true, SeqCst)
         {
+            self.wire.ends.into_iter().for_each(cut);
             self.wire.was_reset.notify_waiters();
             self.wire.log.note(Happened::Reset(self.wire.number, self.direction));
         }

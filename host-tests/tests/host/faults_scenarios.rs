@@ -3,6 +3,7 @@
 //!
 //! A scenario that fails prints its seed and its script; `FAULT_SEED=17` in the environment runs that one alone.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,27 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, length: usize, half_close: bo
     Heard { sent, got, ended }
 }
 
+/// Connects; none when the connection was reset before we knew that it is there.
+async fn connect(address: SocketAddr) -> Result<Option<TcpStream>> {
+    match TcpStream::connect(address).await {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(None),
+        other => Ok(Some(other?)),
+    }
+}
+
+/// What a client has heard that was never connected.
+fn nothing() -> Heard {
+    Heard { sent: vec![0], got: Vec::new(), ended: false }
+}
+
+/// Talks, if there is somebody to talk to.
+async fn talk_over(stream: Option<TcpStream>, length: usize) -> Heard {
+    match stream {
+        Some(stream) => talk(stream, length, true).await,
+        None => nothing(),
+    }
+}
+
 /// How much a client sends: little or much, by seed.
 fn length(seed: u64, client: usize) -> usize {
     let lengths = [0, 1, 300, 5_000, 20_000, 70_000];
@@ -108,8 +130,8 @@ async fn echo(seed: u64, faults: Faults) -> Result<()> {
     let mut clients = JoinSet::new();
     for client in 0..1 + seed as usize % 3 {
         // One after the other, so that they are accepted in this order.
-        let stream = TcpStream::connect(address).await?;
-        clients.spawn(async move { (client, talk(stream, length(seed, client), true).await) });
+        let stream = connect(address).await?;
+        clients.spawn(async move { (client, talk_over(stream, length(seed, client)).await) });
     }
     while let Some(heard) = clients.join_next().await {
         let (client, heard) = heard?;
@@ -141,7 +163,7 @@ async fn proxy(seed: u64, faults: Faults) -> Result<()> {
     // The client's connection is the first, that to the server the second.
     let mut on_the_way = vec![faults.of_connection(0), faults.of_connection(1)];
     let length = if are_slow(&on_the_way) { length(seed, 0).min(1000) } else { length(seed, 0) };
-    let heard = talk(TcpStream::connect(address).await?, length, true).await;
+    let heard = talk_over(connect(address).await?, length).await;
     if !faults.of_lookup(0).are_survivable() {
         on_the_way.push(ConnectionFaults::refused());
     }
@@ -156,11 +178,15 @@ async fn tls(seed: u64, faults: Faults, certificates: Arc<Certificates>) -> Resu
     let files = ["--tls-cert=/certs/server.pem", "--tls-key=/certs/server.key"];
     let guest = Guest::named("echo-server").args(["--stream", "--port=0", "--until-stdin-closes"]).args(files);
     let (server, address) = serve(guest.dir(certificates.folder.path(), "/certs"), &faults).await?;
-    let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost")?;
-    let heard = match TlsConnector::from(Arc::clone(&certificates.client)).connect(name, stream).await {
-        Ok(stream) => talk(stream, length(seed, 0), false).await,
-        Err(_) => Heard { sent: vec![0], got: Vec::new(), ended: false },
+    let connector = TlsConnector::from(Arc::clone(&certificates.client));
+    let stream = match connect(address).await? {
+        Some(stream) => connector.connect(name, stream).await.ok(),
+        None => None,
+    };
+    let heard = match stream {
+        Some(stream) => talk(stream, length(seed, 0), false).await,
+        None => nothing(),
     };
     check(&heard, &[faults.of_connection(0)])?;
     end(server).await
