@@ -284,11 +284,8 @@ impl udp_creation::Host for Sockets<'_> {
 }
 
 /// The name that wasmtime makes of what a component wants to look up, so that policy, hook and log are about that: `Example.ORG` and
-/// `%65xample.org` are `example.org`. An address stays one. None for what is neither, and for what is longer than any name.
+/// `%65xample.org` are `example.org`. An address stays one. None for what is neither.
 fn plain_name(name: &str) -> Option<String> {
-    if name.len() > LONGEST_NAME {
-        return None;
-    }
     match url::Host::parse(name) {
         Ok(url::Host::Domain(name)) => Some(name),
         Ok(url::Host::Ipv4(address)) => Some(address.to_string()),
@@ -308,7 +305,10 @@ impl names::Host for Sockets<'_> {
         network: Resource<Network>,
         name: String,
     ) -> Result<Resource<names::ResolveAddressStream>, SocketError> {
-        let name = plain_name(&name).ok_or(ErrorCode::InvalidArgument)?;
+        if name.len() > LONGEST_NAME {
+            return Err(ErrorCode::InvalidArgument.into());
+        }
+        let name = plain_name(&name).unwrap_or(name);
         let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
             let faults = self.enforcement.faults.next_lookup();
             let lookup = if let Some(code) = faults.fails {

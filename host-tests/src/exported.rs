@@ -74,6 +74,7 @@ impl Guest {
         let answers: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut linker = linker().map_err(anyhow::Error::from)?.clone();
         let (called, noted) = (Arc::clone(&again), Arc::clone(&answers));
+        linker.allow_shadowing(true);
         linker.instance(POLL)?.func_wrap_async("poll", move |mut store, (pollables,): (Vec<Held>,)| {
             let (called, noted) = (Arc::clone(&called), Arc::clone(&noted));
             Box::new(async move {

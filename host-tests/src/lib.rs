@@ -79,7 +79,7 @@
 //! |---|---|
 //! | [`Guest`], [`Running`], [`Outcome`] | building, watching and ending one run |
 //! | [`peer`] | native peers that behave and misbehave by script |
-//! | [`faults`] | a network that misbehaves by script: pieces, delays, stalls, resets, refusals, lookups that fail |
+//! | [`faults`] | a network that misbehaves by script: pieces, delays, stalls, resets, refusals, late and unanswered connecting and lookups |
 //! | [`exported`] | components that export the library's interface, called instead of run |
 //! | [`patiently`] | waiting no longer than is reasonable |
 //! | [`Snapshot`], [`Resources`] | the resources of the host that a guest has, counted |
