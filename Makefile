@@ -54,7 +54,7 @@ components: programs composed ## build everything that becomes a component, to t
 	$(say) 'components: fixtures for wasm32-wasip2'
 	cargo build --locked -p $(FIXTURES) $(COMPONENT)
 	cargo build --locked -p $(FIXTURES) --features tls --bin tls --bin tls-cost $(COMPONENT)
-	cargo build --locked -p $(FIXTURES) --features unix --bin unix $(COMPONENT)
+	cargo build --locked -p $(FIXTURES) --features unix --bin unix --bin unix-raw $(COMPONENT)
 	@tools/collect-components.sh --all $(EXAMPLES) $(FIXTURES)
 
 composed: ## build the library as a component, and the programs in Rust that use it by composition

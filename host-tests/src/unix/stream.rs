@@ -7,6 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -22,17 +23,19 @@ use super::pending::Pending;
 /// The most that one read gives, and that one write takes.
 const MOST: usize = 64 * 1024;
 
+/// Without waiting and without a signal. Apple's sockets are told not to send one when they are made.
+#[cfg(not(target_vendor = "apple"))]
+const AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+#[cfg(target_vendor = "apple")]
+const AT_ONCE: SendFlags = SendFlags::DONTWAIT;
+
 /// A connection, shared by its socket and its streams.
 #[derive(Clone)]
 pub(super) struct Connection {
     stream: Arc<UnixStream>,
-    reader: Arc<Mutex<Reading>>,
+    /// Nothing will be read any more.
+    read_all: Arc<AtomicBool>,
     writer: Arc<Mutex<Writing>>,
-}
-
-enum Reading {
-    Open,
-    Closed,
 }
 
 enum Writing {
@@ -48,8 +51,7 @@ enum Writing {
 
 impl Connection {
     pub(super) fn new(stream: UnixStream) -> Self {
-        let (reader, writer) = (Mutex::new(Reading::Open), Mutex::new(Writing::Ready));
-        Connection { stream: Arc::new(stream), reader: Arc::new(reader), writer: Arc::new(writer) }
+        Connection { stream: Arc::new(stream), read_all: Arc::default(), writer: Arc::new(Mutex::new(Writing::Ready)) }
     }
 
     pub(super) fn input(&self) -> Input {
@@ -63,7 +65,7 @@ impl Connection {
     /// Shuts directions down; the end of ours follows what was written.
     pub(super) fn shutdown(&self, how: Shutdown) {
         if how != Shutdown::Write {
-            *lock(&self.reader) = Reading::Closed;
+            self.read_all.store(true, Relaxed);
             self.shut(system::Shutdown::Read);
         }
         if how != Shutdown::Read {
@@ -132,8 +134,7 @@ pub(super) struct Input(Connection);
 #[async_trait]
 impl InputStream for Input {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        let mut reader = lock(&self.0.reader);
-        if let Reading::Closed = *reader {
+        if self.0.read_all.load(Relaxed) {
             return Err(StreamError::Closed);
         }
         if size == 0 {
@@ -142,7 +143,7 @@ impl InputStream for Input {
         let mut bytes = BytesMut::zeroed(size.min(MOST));
         match self.0.stream.try_read(&mut bytes) {
             Ok(0) => {
-                *reader = Reading::Closed;
+                self.0.read_all.store(true, Relaxed);
                 Err(StreamError::Closed)
             }
             Ok(n) => {
@@ -151,7 +152,7 @@ impl InputStream for Input {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Bytes::new()),
             Err(error) => {
-                *reader = Reading::Closed;
+                self.0.read_all.store(true, Relaxed);
                 Err(StreamError::LastOperationFailed(error.into()))
             }
         }
@@ -161,11 +162,10 @@ impl InputStream for Input {
 #[async_trait]
 impl Pollable for Input {
     async fn ready(&mut self) {
-        if let Reading::Closed = *lock(&self.0.reader) {
-            return;
+        if !self.0.read_all.load(Relaxed) {
+            // An error is something to be read.
+            let _ = self.0.stream.readable().await;
         }
-        // An error is something to be read.
-        let _ = self.0.stream.readable().await;
     }
 }
 
@@ -183,7 +183,7 @@ impl OutputStream for Output {
         }
         while !bytes.is_empty() {
             // Past tokio, which takes a new socket for full until it hears otherwise.
-            match system::send(&*self.0.stream, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match system::send(&*self.0.stream, &bytes, AT_ONCE) {
                 Ok(n) => drop(bytes.split_to(n)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {

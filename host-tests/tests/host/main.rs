@@ -53,4 +53,5 @@ mod tls_support;
 mod traps;
 mod unix;
 mod unix_policy;
+mod unix_raw;
 mod unix_relay;
