@@ -9,7 +9,7 @@ use futures_lite::future::poll_once;
 use wasi_streams::sim::Network;
 use wasi_streams::{Error, Instant, Report, StreamReader, sleep, spawn, timeout};
 
-use common::place::name_of;
+use common::place::{leave_unread, name_of};
 use common::{MEGABYTES, clog, connected, ms, secs, settle, simulate, take_reports};
 
 #[test]
@@ -119,6 +119,7 @@ fn c06_wait_closed_waits_without_limit_for_a_stalled_peer() {
 fn c07_wait_closed_raises_the_loss_every_time() {
     simulate(async |net| {
         let (_reader, writer, peer) = connected(&net).await;
+        leave_unread(&writer).await;
         peer.reset();
         for _ in 0..3 {
             assert_eq!(writer.wait_closed().await.unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use wasi_streams::sim::{Faults, Network, Peer};
 use wasi_streams::{StreamReader, StreamWriter, copy, sleep, spawn, stream_pair, timeout};
 
+use common::place::leave_unread;
 use common::{MEGABYTES, connected, ms, pattern, secs, settle, simulate};
 
 const BOTH_WAYS: [bool; 2] = [false, true];
@@ -102,6 +103,7 @@ fn a_source_that_fails_ends_the_copy_with_its_error() {
         simulate(async |net| {
             let Pipe { mut from, back, to, source, sink, .. } = pipe(&net).await;
             source.send(b"so far");
+            leave_unread(&back).await;
             net.after(secs(2), move || source.reset());
             let error = copy(&mut from, &to).splice(splice).await.unwrap_err();
             assert_eq!((error.kind(), net.now()), (ErrorKind::ConnectionReset, secs(2)));
@@ -118,6 +120,7 @@ fn a_target_that_is_lost_ends_the_copy_while_the_source_is_idle() {
     for splice in BOTH_WAYS {
         simulate(async |net| {
             let Pipe { mut from, back: _back, to, source, sink, .. } = pipe(&net).await;
+            leave_unread(&to).await;
             net.after(secs(1), move || sink.reset());
             let copying = spawn(async move { copy(&mut from, &to).splice(splice).await });
             sleep(secs(2)).await;

@@ -10,6 +10,7 @@ use futures_lite::future::poll_once;
 use wasi_streams::sim::{Faults, Network, Peer};
 use wasi_streams::{Error, Instant, StreamReader, StreamWriter, sleep, spawn, timeout, yield_now};
 
+use common::place::leave_unread;
 use common::{MEGABYTES, clog, connected, ms, pattern, secs, settle, simulate};
 
 #[test]
@@ -143,6 +144,7 @@ fn d07_while_closing_drain_waits_for_the_flush() {
 fn d08_a_loop_of_write_and_drain_sees_the_loss() {
     simulate(async |net| {
         let (_reader, writer, peer) = connected(&net).await;
+        leave_unread(&writer).await;
         peer.reset();
         let mut rounds = 0;
         while writer.write(b"x").is_ok() && writer.drain().await.is_ok() {

@@ -297,8 +297,9 @@ fn once_a_crowd_has_gone_a_flood_costs_no_more_polls_than_before() {
             let data = pattern(64 * 1024, 1);
             let before = net.counts().polls;
             peer.send(&data);
-            assert!(peer.recv(data.len()).await == data);
-            peer.reset();
+            let (all_but_one, _) = data.split_at(data.len() - 1);
+            assert!(peer.recv(all_but_one.len()).await == all_but_one);
+            peer.reset(); // with the last byte unread, as Unix sockets ask for
             settle().await;
             net.counts().polls - before
         };

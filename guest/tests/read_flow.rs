@@ -19,7 +19,7 @@ use futures_lite::{AsyncBufRead, AsyncReadExt, StreamExt, future};
 use wasi_streams::sim::{Faults, Network, Peer};
 use wasi_streams::{Error, StreamReader, StreamWriter, copy, sleep, timeout};
 
-use common::place::{client_of, connected_within, start};
+use common::place::{client_of, connected_within, leave_unread, start};
 use common::simulate;
 use random::Random;
 
@@ -317,6 +317,7 @@ fn f09_a_reset_is_noticed_without_any_call() {
     on_every_network(async |net| {
         let mut wire = Wire::connect(&net, 100).await;
         wire.send(10).await;
+        leave_unread(&wire.writer).await;
         wire.peer.reset();
         settle().await;
         let error = wire.reader.exception().expect("the reset");

@@ -11,7 +11,7 @@ use futures_lite::future::poll_once;
 use wasi_streams::sim::{Network, Peer};
 use wasi_streams::{Bytes, Error, Result, StreamReader, StreamWriter, spawn};
 
-use common::place::connected_within;
+use common::place::{connected_within, leave_unread};
 use common::{settle, simulate};
 
 // ---------------------------------------------------------------------- state
@@ -50,6 +50,7 @@ fn r10_r11_a_reset_is_the_stored_error_and_what_every_read_gives_from_then_on() 
     simulate(async |net| {
         let mut wire = Wire::fed(&net, 100, "line\nrest").await;
         assert!(wire.reader.exception().is_none());
+        leave_unread(&wire.writer).await;
         wire.peer.reset();
         settle().await;
         assert!(is_reset(&wire.reader.exception().unwrap()));
@@ -69,6 +70,7 @@ fn r10_r11_a_reset_is_the_stored_error_and_what_every_read_gives_from_then_on() 
 fn r10_a_reset_wakes_the_waiting_read() {
     simulate(async |net| {
         let wire = Wire::fed(&net, 100, "half a li").await;
+        leave_unread(&wire.writer).await;
         let peer = wire.peer.clone();
         let read = wire.start(async |reader| reader.readline().await);
         settle().await;
@@ -139,6 +141,7 @@ fn r24_read_to_end_waits_for_the_end_of_the_peer_and_gives_everything() {
 fn r26_a_reset_half_way_through_read_to_end_is_its_error() {
     simulate(async |net| {
         let wire = Wire::fed(&net, 100, "ab").await;
+        leave_unread(&wire.writer).await;
         let peer = wire.peer.clone();
         let read = wire.start(async |reader| (reader.read_to_end().await, reader.read(9).await));
         settle().await;

@@ -5,7 +5,7 @@ mod common;
 
 use std::io::ErrorKind;
 
-use common::place::{client_of, listen, start};
+use common::place::{client_of, leave_unread, listen, start};
 use common::tls::Authority;
 use common::tls_peer::TlsPeer;
 use common::{MEGABYTES, ms, pattern, secs, settle, simulate, simulate_without_sockets, take_reports};
@@ -155,6 +155,7 @@ fn t13_w17_an_end_without_goodbye_closes_and_is_an_error_for_those_who_want_it()
 fn t14_f09_a_reset_of_an_established_connection_is_noticed_without_a_call_and_told_everywhere() {
     simulate(async |net| {
         let (mut reader, writer, peer) = connected(&net).await;
+        leave_unread(&writer).await;
         peer.peer.reset();
         settle().await;
         assert!(writer.is_closing());
@@ -289,6 +290,7 @@ fn d12_marks_that_are_not_given_are_those_of_tls() {
         writer.transport().set_write_buffer_limits(10, 1).unwrap();
         writer.transport().set_write_buffer_limits(None, None).unwrap();
         assert_eq!(writer.transport().get_write_buffer_limits(), (131_072, 524_288));
+        leave_unread(&writer).await;
         peer.peer.reset();
         settle().await;
     });
@@ -319,6 +321,7 @@ fn a_flush_waits_for_the_ciphertext_too() {
 fn w07_writes_to_a_lost_tls_connection_are_discarded_and_reported_from_the_fifth_on() {
     simulate(async |net| {
         let (_reader, writer, peer) = connected(&net).await;
+        leave_unread(&writer).await;
         peer.peer.reset();
         settle().await;
         for _ in 0..5 {

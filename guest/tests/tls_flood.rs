@@ -50,7 +50,7 @@ fn t17_a_flood_of_records_without_data_is_taken_in_turns() {
             turns += 1;
         }
         assert!(turns >= flood.len() / PIECE, "{} bytes were taken in {turns} turns", flood.len());
-        flooder.peer.reset();
+        flooder.peer.close();
         settle().await;
         take_reports();
     });

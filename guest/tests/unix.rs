@@ -80,6 +80,8 @@ fn a_reset_is_told_to_reader_and_writer() {
         let (mut reader, writer, peer) = connected(&net).await;
         peer.send(b"abc");
         settle().await;
+        writer.write("nobody reads this").unwrap();
+        settle().await;
         peer.reset();
         assert_eq!(reader.readline().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(writer.wait_closed().await.unwrap_err().kind(), ErrorKind::ConnectionReset);

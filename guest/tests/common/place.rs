@@ -8,6 +8,7 @@ use std::rc::Rc;
 #[cfg(feature = "tls-ring")]
 use std::time::Duration;
 
+use super::settle;
 use wasi_streams::sim::{ErrorCode, Listener, Network, Peer};
 use wasi_streams::{
     Handler, Result, Server, StartServer, StreamReader, StreamWriter, open_connection, start_server, stream_pair,
@@ -88,6 +89,14 @@ impl std::fmt::Display for Place {
             #[cfg(feature = "unix")]
             Place::Unix(at) => at.fmt(f),
         }
+    }
+}
+
+/// Lets the peer reset the connection: over Unix sockets, a reset is what closing with unread bytes does.
+pub(crate) async fn leave_unread(writer: &StreamWriter) {
+    if over_unix() {
+        writer.write("unread").expect("write never fails");
+        settle().await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use crate::sys::types::{Shutdown, StreamFailure};
 
-use super::link::{shift, take};
+use super::link::{NOWHERE, shift, take};
 
 /// What the host's writer of a guest's end is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +191,11 @@ impl End {
     pub(super) fn leave(&mut self, _: &mut End) {
         self.closed = true;
         self.finish();
+    }
+
+    /// Unix sockets have no such address.
+    pub(super) fn is_unix(&self) -> bool {
+        self.local == NOWHERE
     }
 
     /// Nothing more will arrive.

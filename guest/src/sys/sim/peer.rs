@@ -109,8 +109,17 @@ impl Peer {
     }
 
     /// Cuts the connection: the guest can read what arrived and then sees a reset.
+    ///
+    /// # Panics
+    ///
+    /// On a Unix socket with nothing unread from the guest: there a reset is what closing with unread bytes does, and
+    /// nothing else.
     pub fn reset(&self) {
-        self.change(|end, other| end.reset(other));
+        self.change(|end, other| {
+            let unread = !end.inbox.is_empty() || other.in_flight() > 0;
+            assert!(unread || !end.is_unix() || end.dead, "Unix sockets know no reset without unread bytes");
+            end.reset(other);
+        });
     }
 
     /// Takes nothing from the guest until [`resume`](Self::resume).
