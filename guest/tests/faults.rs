@@ -311,6 +311,8 @@ fn once_a_crowd_has_gone_a_flood_costs_no_more_polls_than_before() {
                 assert_eq!(peer.recv(11).await, b"all at once");
             }
         }
+        crowd.iter().for_each(|peer| peer.send(b"unread"));
+        settle().await;
         crowd.iter().for_each(Peer::reset);
         drop(crowd);
         while server.connections() > 0 {
