@@ -3,7 +3,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -370,6 +373,44 @@ fn compiled(cache: &Folder) -> PathBuf {
     let mut compiled: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).collect();
     assert_eq!(compiled.len(), 1, "{compiled:?}");
     compiled.remove(0)
+}
+
+/// Run by a user to whom the system gives nothing: root could read everything.
+#[test]
+fn what_the_user_may_not_touch_is_refused_to_the_guest_with_its_kind_and_its_path() {
+    const NOBODY: u32 = 65534;
+    let folder = Folder::new();
+    let shut = |name: &str, mode| {
+        let path = folder.path().join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let _listeners = ["unreadable", "good"].map(|name| UnixListener::bind(folder.path().join(name)).unwrap());
+    shut("unreadable", 0);
+    shut("good", 0o777);
+    for (name, mode) in [("closed", 0), ("read-only", 0o555)] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        shut(name, mode);
+    }
+    shut("", 0o755);
+    let copied = |from: &Path, name: &str| fs::copy(from, folder.path().join(name)).map(|_| folder.path().join(name));
+    let runner = copied(Path::new(env!("CARGO_BIN_EXE_wasi-streams-run")), "runner").unwrap();
+    let fixture = copied(&components_dir().join("unix.wasm"), "unix.wasm").unwrap();
+
+    let tries = ["connect /run/unreadable", "connect /run/closed/a", "listen /run/read-only/a", "connect /run/good"];
+    let mut command = Command::new(runner);
+    if rustix::process::getuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.arg("--unix").arg(format!("/run={}", folder.path().display())).arg(fixture).arg("try");
+    let output = command.args(tries.iter().flat_map(|one| one.split(' '))).env_remove("HOME").output().unwrap();
+    let told = text(&output.stdout);
+    let expected = ["'/run/unreadable'", "'/run/closed/a'", "'/run/read-only/a'"];
+    assert_eq!(told.lines().count(), tries.len(), "{told}{}", complaints(&output));
+    for (line, path) in told.lines().zip(expected) {
+        assert!(line.starts_with("PermissionDenied ") && line.contains(path), "{line}");
+    }
+    assert_eq!(told.lines().last(), Some("ok"));
+    shut("closed", 0o755);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener as StdListener};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -142,9 +143,20 @@ fn tls_over_unix_sockets_with_cpython_in_both_directions() -> Result<()> {
 fn sockets_that_the_program_made_itself_are_taken_over() -> Result<()> {
     block_on(async {
         let folder = Folder::new();
-        let outcome = with_sockets("unix", &folder).args(["take-over", "/run/own.sock"]).run().await?.success()?;
-        assert_eq!(outcome.stdout, "Serving on '/run/own.sock'\npeer '/run/own.sock'\ntaken over\n");
-        assert!(!folder.path().join("own.sock").exists());
+        for how in ["take-over", "take-over-listening"] {
+            let outcome = with_sockets("unix", &folder).args([how, "/run/own.sock"]).run().await?.success()?;
+            assert_eq!(outcome.stdout, "Serving on '/run/own.sock'\npeer '/run/own.sock'\ntaken over\n", "{how}");
+            assert!(!folder.path().join("own.sock").exists());
+        }
+        let outcome =
+            with_sockets("unix", &folder).args(["take-over-wrong", "/run/own.sock"]).run().await?.success()?;
+        let expected = [
+            "InvalidInput path and socket can not be specified at the same time",
+            "InvalidInput the socket is not bound",
+            "InvalidInput a TCP socket was expected, this is a Unix socket",
+        ];
+        assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
+        ensure!(outcome.last.resources.unix_sockets == 0, "{outcome}");
         Ok(())
     })
 }
@@ -257,6 +269,22 @@ fn every_failure_has_its_kind_and_its_words() -> Result<()> {
         }
         assert_eq!(outcome.stdout.lines().count(), tries.len());
         Ok(())
+    })
+}
+
+#[test]
+fn programs_that_are_started_meanwhile_inherit_no_socket() -> Result<()> {
+    block_on(async {
+        let folder = Folder::new();
+        let guest = server(&folder, &[]).await?;
+        let mut peer = UnixStream::connect(path(&folder)).await?;
+        peer.write_all(b"accepted").await?;
+        peer.read_exact(&mut [0; 8]).await?;
+        let listed = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).stdin(Stdio::null()).output()?;
+        let listed = String::from_utf8(listed.stdout)?;
+        ensure!(listed.contains("/dev/null") && !listed.contains("socket:"), "{listed}");
+        drop(peer);
+        end(guest).await
     })
 }
 

@@ -3,16 +3,17 @@
 use std::io::Read;
 use std::os::unix::net::UnixListener;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use wasi_streams_host::unix::UnixPerms;
-use wasi_streams_host::{Guest, Limits, Outcome, Policy, Status, block_on};
+use wasi_streams_host::{Guest, Limits, Outcome, Policy, Status, block_on, patiently};
 
-use crate::support::Folder;
+use crate::support::{DEADLINE, Folder};
 
 async fn asked(folder: &Folder, what: &str, limits: Limits) -> Result<Outcome> {
     let policy = Policy::none().allow_unix("/run", folder.path(), UnixPerms::ALL);
     let policy = policy.allow_unix_abstract("*", UnixPerms::ALL);
-    Guest::named("unix-raw").args([what, "/run/raw.sock"]).policy(policy).limits(limits).run().await
+    let guest = Guest::named("unix-raw").args([what, "/run/raw.sock"]).policy(policy).limits(limits);
+    patiently(DEADLINE, guest.run()).await.context("it takes too long")?
 }
 
 fn is_as_promised(what: &str, limits: Limits) -> Result<Folder> {
