@@ -3,8 +3,8 @@
 use wasmtime::Error;
 use wasmtime::component::Component;
 
-/// Says of an error of instantiation which import is missing, or different here, and what to do about it; any other error is given back
-/// as it is. The error of wasmtime stays below, as the source.
+/// Says of an error of instantiation which import is missing, or different here, or that the component is no program, and what to do about
+/// it; any other error is given back as it is. The error of wasmtime stays below, as the source.
 ///
 /// ```
 /// # fn instantiate(component: &wasmtime::component::Component) -> wasmtime::Result<()> { Ok(()) }
@@ -29,8 +29,21 @@ pub fn explain_missing(component: &Component, error: Error) -> Error {
     let named = kind.imports(component.engine()).map(|(name, _)| name).find(|name| text.contains(&format!("`{name}`")));
     match named.map(words) {
         Some(words) => error.context(words),
+        None if text.contains("no exported instance named `wasi:cli/run@") => error.context(no_program(component)),
         None => error,
     }
+}
+
+fn no_program(component: &Component) -> String {
+    let kind = component.component_type();
+    let exports: Vec<&str> = kind.exports(component.engine()).map(|(name, _)| name).collect();
+    if exports.iter().any(|name| name.starts_with("wasi-streams:net/")) {
+        return "this is the library, not a program: join a program with it, by wac plug PROGRAM --plug wasi-streams.wasm -o OUT, and run \
+                that"
+            .into();
+    }
+    let exports = if exports.is_empty() { "nothing".into() } else { exports.join(", ") };
+    format!("the component is not a program: a program exports wasi:cli/run, and this exports {exports}")
 }
 
 fn words(import: &str) -> String {

@@ -92,7 +92,16 @@ fn what_is_not_a_component_is_named_with_the_remedy() {
     assert_unstartable(&run([folder.path().join("none.wasm")]), "none.wasm", "no such file");
     // The smallest component: it is valid, but has nothing to run.
     let empty = folder.write("empty.wasm", b"\0asm\x0d\0\x01\0");
-    assert_unstartable(&run([&empty]), "empty.wasm", "wasi:cli/run");
+    assert_unstartable(
+        &run([&empty]),
+        "empty.wasm",
+        "not a program: a program exports wasi:cli/run, and this exports nothing",
+    );
+    assert_unstartable(
+        &run([component("wasi-streams")]),
+        "wasi-streams.wasm",
+        "wac plug PROGRAM --plug wasi-streams.wasm",
+    );
 }
 
 fn assert_unstartable(output: &Output, name: &str, expected: &str) {
