@@ -61,6 +61,12 @@ pub(super) fn listen(_: BorrowedFd<'_>, _: u32) -> Result<(), Failure> {
     Err(NOT_HERE)
 }
 
+impl From<Errno> for Failure {
+    fn from(_: Errno) -> Self {
+        NOT_HERE
+    }
+}
+
 pub(super) fn code(_: Errno) -> ErrorCode {
     ErrorCode::NotSupported
 }
