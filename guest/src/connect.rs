@@ -133,6 +133,21 @@ fn secure(
     Box::pin(socket.start_tls(connector, name, timeouts))
 }
 
+/// What a handshake needs, when there is to be one.
+#[cfg(feature = "tls")]
+type Arguments = (TlsConnector, ServerName<'static>, Timeouts);
+
+/// The same connection behind its handshake, if there is to be one; an error names `whom`.
+#[cfg(feature = "tls")]
+async fn secured(socket: Socket, tls: Option<(Arguments, Secure)>, whom: Option<&str>) -> Result<Socket> {
+    match tls {
+        None => Ok(socket),
+        Some(((connector, name, timeouts), secure)) => {
+            secure(socket, connector, name, timeouts).await.map_err(|error| error.with_peer(whom))
+        }
+    }
+}
+
 impl OpenConnection {
     /// Sets the limit of the reader in bytes, 64 KiB by default; 0 is an error.
     pub fn limit(mut self, bytes: usize) -> Self {
@@ -193,13 +208,7 @@ impl OpenConnection {
         let whom = self.host.clone();
         let socket = self.connected().await?;
         #[cfg(feature = "tls")]
-        let socket = match (tls, secure) {
-            (Some((connector, name, timeouts)), Some(secure)) => {
-                let secured = secure(socket, connector, name, timeouts).await;
-                secured.map_err(|error| error.with_peer(whom.as_deref()))?
-            }
-            _ => socket,
-        };
+        let socket = secured(socket, tls.zip(secure), whom.as_deref()).await?;
         Ok(socket.open(limit))
     }
 
@@ -328,7 +337,7 @@ impl OpenConnection {
         self
     }
 
-    fn check_tls(&self) -> Result<Option<(TlsConnector, ServerName<'static>, Timeouts)>> {
+    fn check_tls(&self) -> Result<Option<Arguments>> {
         let Some((connector, timeouts)) = self.tls.check()? else {
             return match self.server_name {
                 Some(_) => Err(Error::invalid("server_name is only meaningful with tls")), // O04

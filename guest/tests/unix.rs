@@ -448,6 +448,9 @@ mod tls {
             assert_invalid(plain.await.err(), "only meaningful with tls");
             let error = connect().server_name("other.test").await.unwrap_err();
             assert!(matches!(error, Error::Tls { .. }) && error.to_string().starts_with("'/run/a.sock': "), "{error}");
+            let strangers = open_unix_connection(PATH).tls_default().unwrap();
+            let error = strangers.server_name("server.test").await.unwrap_err();
+            assert!(matches!(error, Error::Tls { .. }), "the usual authorities have not signed it: {error}");
 
             let (mut reader, writer) = connect().server_name("server.test").await.unwrap();
             let data = pattern(200_000, 7);
@@ -458,7 +461,7 @@ mod tls {
             writer.wait_closed().await.unwrap();
             assert!(!writer.tls().unwrap().truncated());
             end(server).await;
-            take_reports(); // the handshake that failed
+            take_reports(); // the handshakes that failed
         });
     }
 

@@ -7,10 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
-use rustls::pki_types::ServerName;
-
-#[cfg(feature = "tls")]
-use super::{Secure, secure};
+use super::{Arguments, Secure, secure, secured};
 use crate::error::{Error, Result};
 use crate::options::check_limit;
 use crate::proto::buffer::DEFAULT_LIMIT;
@@ -18,7 +15,7 @@ use crate::reader::StreamReader;
 use crate::socket::Socket;
 use crate::sys;
 #[cfg(feature = "tls")]
-use crate::tls::{Timeouts, TlsArguments, TlsConnector, server_name};
+use crate::tls::{TlsArguments, TlsConnector, server_name};
 use crate::unix::{IntoUnixAddr, UnixAddr};
 use crate::writer::StreamWriter;
 
@@ -118,13 +115,7 @@ impl OpenUnixConnection {
             (Some(address), None) => Socket::unix(sys::connect_unix(&address).await?),
         };
         #[cfg(feature = "tls")]
-        let socket = match (tls, secure) {
-            (Some((connector, name, timeouts)), Some(secure)) => {
-                let secured = secure(socket, connector, name, timeouts).await;
-                secured.map_err(|error| error.with_peer(whom.as_deref()))?
-            }
-            _ => socket,
-        };
+        let socket = secured(socket, tls.zip(secure), whom.as_deref()).await?;
         Ok(socket.open(limit))
     }
 }
@@ -137,6 +128,16 @@ impl OpenUnixConnection {
         self.tls.config = connector.into();
         self.secure = Some(secure);
         self
+    }
+
+    /// Speaks TLS as Python's `ssl=True` does; see [`OpenConnection::tls_default`](crate::OpenConnection::tls_default).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ConnectorBuilder::build`](crate::ConnectorBuilder::build).
+    #[cfg(feature = "tls-ring")]
+    pub fn tls_default(self) -> Result<Self> {
+        Ok(self.tls(TlsConnector::builder().build()?))
     }
 
     /// Sets the name that the certificate must have. An empty one asks for no name, and checks none: for a connector with
@@ -158,7 +159,7 @@ impl OpenUnixConnection {
         self
     }
 
-    fn check_tls(&self) -> Result<Option<(TlsConnector, ServerName<'static>, Timeouts)>> {
+    fn check_tls(&self) -> Result<Option<Arguments>> {
         match (self.tls.check()?, &self.server_name) {
             (None, Some(_)) => Err(Error::invalid("server_name is only meaningful with tls")),
             (None, None) => Ok(None),
