@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use crate::unix::{UnixDenial, UnixUse};
+use crate::unix::{UnixDenial, UnixReason, UnixUse};
 
 /// One refused use of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,44 +28,74 @@ pub enum Denial {
     Lookup(String),
     /// A Unix socket.
     Unix(UnixDenial),
+    /// Any of the others, by a [hook](crate::Policy::hook): no rule would allow it.
+    ByHook(Box<Denial>),
 }
 
 impl fmt::Display for Denial {
-    /// Says what was denied and the runner's option that allows it.
+    /// Says what was denied, and the runner's option that allows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("denied ")?;
+        self.write_what(f)?;
+        f.write_str(": ")?;
+        self.write_remedy(f)
+    }
+}
+
+impl Denial {
+    pub(crate) fn of_unix(denial: UnixDenial) -> Self {
+        match denial.reason {
+            UnixReason::Judged => Denial::ByHook(Box::new(Denial::Unix(denial))),
+            _ => Denial::Unix(denial),
+        }
+    }
+
+    fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Denial::Tcp => {
-                f.write_str("denied TCP sockets: allow them with --net, or loopback's by leaving out --no-net")
-            }
-            Denial::Connect(peer) => write!(f, "denied connect to {peer}: allow it with --allow {peer} (or --net)"),
-            Denial::Bind(local) => write!(f, "denied bind to {local}: allow it with --allow-listen {local} (or --net)"),
-            Denial::Listen(local) => {
-                write!(f, "denied listen on {local}: allow it with --allow-listen {local} (or --net)")
-            }
-            Denial::Accept(peer) => write!(f, "denied accept from {peer}: allow it with --net"),
-            Denial::UdpSocket => f.write_str("denied UDP sockets: allow them with --net"),
-            Denial::Udp(address) => write!(f, "denied UDP with {address}: allow it with --net"),
+            Denial::Tcp => f.write_str("TCP sockets"),
+            Denial::Connect(peer) => write!(f, "connect to {peer}"),
+            Denial::Bind(local) => write!(f, "bind to {local}"),
+            Denial::Listen(local) => write!(f, "listen on {local}"),
+            Denial::Accept(peer) => write!(f, "accept from {peer}"),
+            Denial::UdpSocket => f.write_str("UDP sockets"),
+            Denial::Udp(address) => write!(f, "UDP with {address}"),
+            Denial::Lookup(name) => write!(f, "lookup of \"{}\"", name.escape_debug()),
+            Denial::Unix(denial) => match denial.purpose {
+                UnixUse::Create => f.write_str("Unix sockets"),
+                UnixUse::Connect => write!(f, "connect to Unix socket {}", shown(denial)),
+                UnixUse::Listen => write!(f, "listen on Unix socket {}", shown(denial)),
+            },
+            Denial::ByHook(denial) => denial.write_what(f),
+        }
+    }
+
+    fn write_remedy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denial::Tcp => f.write_str("allow them with --net, or loopback's by leaving out --no-net"),
+            Denial::Connect(peer) => write!(f, "allow it with --allow {peer} (or --net)"),
+            Denial::Bind(local) | Denial::Listen(local) => write!(f, "allow it with --allow-listen {local} (or --net)"),
+            Denial::Accept(_) | Denial::Udp(_) => f.write_str("allow it with --net"),
+            Denial::UdpSocket => f.write_str("allow them with --net"),
             Denial::Lookup(name) => {
-                let name = name.escape_debug();
-                write!(f, "denied lookup of \"{name}\": allow it with --allow {name}, or every name with --dns")
+                write!(f, "allow it with --allow {}, or every name with --dns", name.escape_debug())
             }
-            Denial::Unix(denial) => write_unix(f, denial),
+            Denial::Unix(denial) => write_unix_remedy(f, denial),
+            Denial::ByHook(_) => f.write_str("a hook of the host refuses it, whatever the rules say"),
         }
     }
 }
 
-fn write_unix(f: &mut fmt::Formatter<'_>, denial: &UnixDenial) -> fmt::Result {
-    let UnixDenial { purpose, address, escapes, .. } = denial;
-    // The component's own words: they must not look like a line of ours.
-    let address = address.replace(char::is_control, "\u{fffd}");
-    match purpose {
-        UnixUse::Create => return f.write_str("denied Unix sockets: allow them with --unix GUEST_DIR=HOST_DIR"),
-        UnixUse::Connect => write!(f, "denied connect to Unix socket {address}: ")?,
-        UnixUse::Listen => write!(f, "denied listen on Unix socket {address}: ")?,
-    }
+/// The component's own words: they must not look like a line of ours.
+fn shown(denial: &UnixDenial) -> String {
+    denial.address.replace(char::is_control, "\u{fffd}")
+}
+
+fn write_unix_remedy(f: &mut fmt::Formatter<'_>, denial: &UnixDenial) -> fmt::Result {
+    let address = shown(denial);
     let (folder, name) = address.rsplit_once('/').unwrap_or((".", &address));
     match address.strip_prefix("b'\\x00").and_then(|rest| rest.strip_suffix('\'')) {
-        _ if *escapes => f.write_str("it leads out of the folder that --unix allows"),
+        _ if denial.purpose == UnixUse::Create => f.write_str("allow them with --unix GUEST_DIR=HOST_DIR"),
+        _ if denial.reason == UnixReason::Escapes => f.write_str("it leads out of the folder that --unix allows"),
         Some(name) => write!(f, "allow it with --unix-abstract {name}"),
         None if name.is_empty() || folder.is_empty() => f.write_str("allow it with --unix /=HOST_DIR"),
         None => write!(f, "allow it with --unix {folder}=HOST_DIR"),
@@ -117,7 +147,8 @@ mod tests {
     #[test]
     fn what_a_component_calls_its_sockets_makes_no_lines() {
         let address = "/x\nwasi-streams-run: all is well\n\u{1b}[31m".to_owned();
-        let denial = Denial::Unix(UnixDenial { purpose: UnixUse::Connect, address, escapes: false });
+        let reason = UnixReason::NotGranted;
+        let denial = Denial::Unix(UnixDenial { purpose: UnixUse::Connect, address, reason });
         let denials = [denial, Denial::Lookup("a\nb\u{1b}".into())];
         assert!(denials.iter().all(|denial| !denial.to_string().contains(char::is_control)), "{denials:?}");
     }

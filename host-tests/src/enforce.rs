@@ -30,6 +30,7 @@ use crate::faults::{Faults, InForce};
 use crate::learned::Learned;
 use crate::limits::{Limits, Memory};
 use crate::names::Names;
+use crate::pattern::plain_host;
 use crate::policy::Policy;
 use crate::unix::{self, UnixCtx, UnixCtxView, UnixView, poll_once};
 
@@ -61,11 +62,11 @@ impl Enforcement {
     ///
     /// # Errors
     ///
-    /// If a folder of Unix sockets cannot be opened; names it.
+    /// If a folder of Unix sockets cannot be opened, which the error names; or if an abstract name is empty.
     pub fn new(policy: Policy, limits: Limits) -> io::Result<Self> {
         let denials = Denials::default();
         let refused = denials.clone();
-        let mut unix = policy.unix()?.on_denial(move |denial| refused.record(Denial::Unix(denial)));
+        let mut unix = policy.unix()?.on_denial(move |denial| refused.record(Denial::of_unix(denial)));
         if let Some(most) = limits.sockets {
             unix = unix.max_sockets(most);
         }
@@ -283,17 +284,6 @@ impl udp_creation::Host for Sockets<'_> {
     }
 }
 
-/// The name that wasmtime makes of what a component wants to look up, so that policy, hook and log are about that: `Example.ORG` and
-/// `%65xample.org` are `example.org`. An address stays one. None for what is neither.
-fn plain_name(name: &str) -> Option<String> {
-    match url::Host::parse(name) {
-        Ok(url::Host::Domain(name)) => Some(name),
-        Ok(url::Host::Ipv4(address)) => Some(address.to_string()),
-        Ok(url::Host::Ipv6(address)) => Some(address.to_string()),
-        Err(_) => name.parse().ok().map(|address: Ipv6Addr| address.to_string()),
-    }
-}
-
 /// More than a name of 255 bytes takes where each is written in three.
 const LONGEST_NAME: usize = 1024;
 /// A lookup that is done at once, being none.
@@ -308,7 +298,7 @@ impl names::Host for Sockets<'_> {
         if name.len() > LONGEST_NAME {
             return Err(ErrorCode::InvalidArgument.into());
         }
-        let name = plain_name(&name).unwrap_or(name);
+        let name = plain_host(&name).unwrap_or(name);
         let Some(denial) = self.enforcement.policy.lookup_refusal(&name) else {
             let faults = self.enforcement.faults.next_lookup();
             let lookup = if let Some(code) = faults.fails {

@@ -66,3 +66,62 @@ fn is_near(address: IpAddr) -> bool {
 
 /// A guest that looks up names for ever must not fill our memory.
 const MOST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HTTPS: Ports = Ports::one(443);
+
+    fn opens(answer: &str) -> bool {
+        let learned = Learned::default();
+        learned.begin(1, vec![HTTPS]);
+        let address = answer.parse().unwrap();
+        learned.answered(1, address);
+        assert!(!learned.allows(SocketAddr::new(address, 444)), "another port");
+        learned.allows(SocketAddr::new(address, 443))
+    }
+
+    #[test]
+    fn answers_open_what_is_far_and_nothing_that_only_this_machine_or_its_link_reaches() {
+        for far in ["192.0.2.1", "10.0.0.1", "169.253.255.255", "2001:db8::1", "fd00::1", "fec0::1", "::ffff:192.0.2.1"]
+        {
+            assert!(opens(far), "{far}");
+        }
+        let v4 =
+            ["127.0.0.1", "127.9.9.9", "169.254.169.254", "169.254.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"];
+        for near in v4 {
+            assert!(!opens(near) && !opens(&format!("::ffff:{near}")), "{near}");
+        }
+        for near in ["::1", "::", "fe80::1", "febf::1", "ff02::1"] {
+            assert!(!opens(near), "{near}");
+        }
+    }
+
+    #[test]
+    fn a_lookup_that_is_over_opens_nothing_more_whoever_has_its_number_next() {
+        let learned = Learned::default();
+        let (first, second) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        learned.begin(1, vec![HTTPS]);
+        learned.answered(1, first);
+        learned.forget(1);
+        learned.begin(1, Vec::new());
+        learned.answered(1, second);
+        assert!(learned.allows(SocketAddr::new(first, 443)) && !learned.allows(SocketAddr::new(second, 443)));
+    }
+
+    #[test]
+    fn of_many_answers_the_newest_are_known_and_one_that_comes_again_is_new() {
+        let learned = Learned::default();
+        learned.begin(1, vec![HTTPS]);
+        let numbered = |n: usize| IpAddr::from([10, 0, (n / 256) as u8, (n % 256) as u8]);
+        let knows = |n| learned.allows(SocketAddr::new(numbered(n), 443));
+        (0..MOST).for_each(|n| learned.answered(1, numbered(n)));
+        for _ in 0..MOST {
+            learned.answered(1, numbered(0));
+        }
+        assert!((0..MOST).all(knows));
+        learned.answered(1, numbered(MOST));
+        assert!(knows(0) && !knows(1) && knows(2) && knows(MOST));
+    }
+}

@@ -1,7 +1,8 @@
 //! What a policy's options say: addresses, networks and names, parsed once into rules that only compare.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// Why an option of a [`Policy`](crate::Policy) means nothing.
@@ -47,6 +48,10 @@ pub(crate) struct Ports {
 
 impl Ports {
     const ALL: Self = Ports { first: 0, last: u16::MAX };
+
+    pub(crate) const fn one(port: u16) -> Self {
+        Ports { first: port, last: port }
+    }
 
     /// Parses `80` or `8000-8999`.
     fn parse(text: &str) -> Option<Self> {
@@ -110,17 +115,16 @@ impl PeerRule {
             return Ok(PeerRule { networks: vec![network], ports, name: None });
         }
         if let Some(suffix) = host.strip_prefix('*') {
-            let plausible = suffix.strip_prefix('.').is_some_and(|rest| is_name(rest) && !rest.starts_with('.'));
-            let name = plausible.then(|| Name::Below(suffix.to_ascii_lowercase())).ok_or_else(|| fault(NO_PATTERN))?;
+            let domain = suffix.strip_prefix('.').filter(|rest| !rest.starts_with('.')).and_then(plain_name);
+            let name = domain.map(|domain| Name::Below(format!(".{domain}"))).ok_or_else(|| fault(NO_PATTERN))?;
             return Ok(PeerRule { networks: Vec::new(), ports, name: Some(name) });
         }
-        if !is_name(host) {
-            return Err(fault(if host.contains('*') { NO_PATTERN } else { "this is neither an address nor a name" }));
-        }
-        let addresses =
-            (host, 0).to_socket_addrs().map_err(|error| PolicyError::Unresolvable(host.into(), error.to_string()))?;
+        let no_name = || fault(if host.contains('*') { NO_PATTERN } else { "this is neither an address nor a name" });
+        let name = plain_name(host).ok_or_else(no_name)?;
+        let unknown = |error: io::Error| PolicyError::Unresolvable(host.into(), error.to_string());
+        let addresses = (name.as_str(), 0).to_socket_addrs().map_err(unknown)?;
         let networks = addresses.map(|address| Network::single(address.ip())).collect();
-        Ok(PeerRule { networks, ports, name: Some(Name::Exactly(host.to_ascii_lowercase())) })
+        Ok(PeerRule { networks, ports, name: Some(Name::Exactly(name)) })
     }
 
     pub(crate) fn matches(&self, peer: SocketAddr) -> bool {
@@ -137,8 +141,24 @@ impl PeerRule {
     }
 }
 
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'))
+/// A name in the form in which wasmtime looks it up. None for what is none.
+fn plain_name(text: &str) -> Option<String> {
+    let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    match url::Host::parse(text) {
+        Ok(url::Host::Domain(name)) if text.chars().all(plausible) => Some(name),
+        _ => None,
+    }
+}
+
+/// What wasmtime makes of what a component wants to look up, so that policy, hook and log are about that: `Example.ORG` and
+/// `%65xample.org` are `example.org`. An address stays one. None for what is neither.
+pub(crate) fn plain_host(text: &str) -> Option<String> {
+    match url::Host::parse(text) {
+        Ok(url::Host::Domain(name)) => Some(name),
+        Ok(url::Host::Ipv4(address)) => Some(address.to_string()),
+        Ok(url::Host::Ipv6(address)) => Some(address.to_string()),
+        Err(_) => text.parse().ok().map(|address: Ipv6Addr| address.to_string()),
+    }
 }
 
 const NO_PORT: &str = "the port is not a number from 1 to 65535, or two with a dash between";
@@ -157,12 +177,13 @@ impl ListenRule {
         let wrong = || PolicyError::Listen(text.into());
         if let Ok(address) = text.parse::<SocketAddr>() {
             let port = address.port();
-            let ports = if port == 0 { Ports::ALL } else { Ports { first: port, last: port } };
-            return Ok(ListenRule { ip: address.ip(), ports });
+            let ports = if port == 0 { Ports::ALL } else { Ports::one(port) };
+            return Ok(ListenRule { ip: address.ip().to_canonical(), ports });
         }
         let (host, ports) = split_port(text).map_err(|_| wrong())?;
         let ports = ports.and_then(Ports::parse).ok_or_else(wrong)?;
-        Ok(ListenRule { ip: host.parse().map_err(|_| wrong())?, ports })
+        let ip: IpAddr = host.parse().map_err(|_| wrong())?;
+        Ok(ListenRule { ip: ip.to_canonical(), ports })
     }
 
     /// Whether a socket may be bound to `local`; all interfaces include each.
@@ -182,7 +203,15 @@ struct Network {
 
 impl Network {
     fn single(address: IpAddr) -> Self {
-        Network { address, prefix: width(address) }
+        Network { address, prefix: width(address) }.canonical()
+    }
+
+    /// As IPv4 what IPv6 only wraps: no host connects to `::ffff:10.0.0.1` by that name.
+    fn canonical(self) -> Self {
+        match (self.address.to_canonical(), self.prefix.checked_sub(MAPPED)) {
+            (address @ IpAddr::V4(_), Some(prefix)) if self.address.is_ipv6() => Network { address, prefix },
+            _ => self,
+        }
     }
 
     /// None if the text is not about addresses at all, and may be a name.
@@ -192,7 +221,7 @@ impl Network {
         };
         let address: IpAddr = address.parse().map_err(|_| "what stands before the slash is not an address")?;
         match digits(prefix) {
-            Some(prefix) if prefix <= width(address) => Ok(Some(Network { address, prefix })),
+            Some(prefix) if prefix <= width(address) => Ok(Some(Network { address, prefix }.canonical())),
             _ => Err("what stands after the slash is not a number of bits"),
         }
     }
@@ -212,6 +241,9 @@ impl Network {
     }
 }
 
+/// How many bits stand before an IPv4 address that IPv6 wraps.
+const MAPPED: u8 = 96;
+
 fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
@@ -230,5 +262,22 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
         None => Ok((text, None)),
         Some((host, port)) if !host.contains(':') => Ok((host, Some(port))),
         Some(_) => Ok((text, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_names_of_a_pattern_open_the_addresses_that_they_turn_out_to_have() {
+        let pattern = PeerRule::parse("*.example.org:443").unwrap();
+        assert_eq!(pattern.opens("a.example.org"), Some(Ports::one(443)));
+        assert_eq!(pattern.opens("example.org"), None);
+        assert_eq!(pattern.opens("a.example.net"), None);
+        // A name stands for the addresses that this machine has found for it, and for no others.
+        let name = PeerRule::parse("localhost:443").unwrap();
+        assert!(name.names("localhost") && name.opens("localhost").is_none());
+        assert_eq!(PeerRule::parse("127.0.0.1:443").unwrap().opens("127.0.0.1"), None);
     }
 }

@@ -167,7 +167,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// If a folder cannot be opened; names it.
+    /// If a folder cannot be opened, which the error names; or if an abstract name is empty.
     pub fn unix(&self) -> io::Result<UnixCtxBuilder> {
         let mut ctx = UnixCtx::builder();
         for rule in &self.unix {
@@ -175,6 +175,9 @@ impl Policy {
                 UnixRule::Folder { guest, host, perms } => ctx.dir_with(guest, host, *perms).map_err(|error| {
                     io::Error::new(error.kind(), format!("cannot open the folder {}: {error}", host.display()))
                 })?,
+                UnixRule::Name { name, .. } if name.is_empty() => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, NO_NAME));
+                }
                 UnixRule::Name { name, perms } => ctx.abstract_name(name, *perms),
             };
         }
@@ -187,12 +190,11 @@ impl Policy {
     /// What is refused, by the hook or else by the rules.
     fn judge(&self, denial: Denial, allowed: bool) -> Option<Denial> {
         let verdict = self.hook.as_ref().map_or(Verdict::Rules, |Hook(hook)| hook(&denial));
-        let allowed = match verdict {
-            Verdict::Allow => true,
-            Verdict::Deny => false,
-            Verdict::Rules => allowed,
-        };
-        (!allowed).then_some(denial)
+        match verdict {
+            Verdict::Allow => None,
+            Verdict::Deny => Some(Denial::ByHook(Box::new(denial))),
+            Verdict::Rules => (!allowed).then_some(denial),
+        }
     }
 
     /// What forbids this use of this address; none if it is allowed.
@@ -219,7 +221,7 @@ impl Policy {
             SocketAddrUse::TcpAccept => Denial::Accept(address),
             SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Denial::Udp(address),
         };
-        let told = matches!(purpose, SocketAddrUse::TcpConnect) && self.tcp() && learned.allows(address);
+        let told = matches!(purpose, SocketAddrUse::TcpConnect) && learned.allows(address);
         self.judge(denial, told || self.allows(address, purpose))
     }
 
@@ -266,6 +268,29 @@ impl Policy {
     }
 }
 
+const NO_NAME: &str =
+    "cannot allow an abstract Unix socket without a name: give NAME, NAME* for all that begin so, or * for every one";
+
 fn is_nowhere(address: SocketAddr) -> bool {
     address.ip().is_unspecified() && address.port() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_was_told_of_a_name_it_may_connect_to_and_no_more() {
+        let policy = Policy::none().allow("*.example.org:443").unwrap();
+        let (learned, address) = (Learned::default(), "192.0.2.1:443".parse().unwrap());
+        learned.begin(1, policy.opened_by("a.example.org"));
+        learned.answered(1, "192.0.2.1".parse().unwrap());
+        assert_eq!(policy.refusal_after(address, SocketAddrUse::TcpConnect, &learned), None);
+        for other in
+            [SocketAddrUse::TcpBind, SocketAddrUse::TcpListen, SocketAddrUse::TcpAccept, SocketAddrUse::UdpSend]
+        {
+            assert!(policy.refusal_after(address, other, &learned).is_some(), "{other:?}");
+        }
+        assert!(policy.refusal(address, SocketAddrUse::TcpConnect).is_some(), "another guest, which was told nothing");
+    }
 }

@@ -54,8 +54,20 @@ pub struct UnixDenial {
     pub purpose: UnixUse,
     /// Where, by the component's own name: a path, or an abstract name as Python writes it; empty for making a socket.
     pub address: String,
-    /// Whether the path is below a folder that is granted and leads out of it, by `..` or by a symbolic link.
-    pub escapes: bool,
+    /// Why.
+    pub reason: UnixReason,
+}
+
+/// Why something is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnixReason {
+    /// Nothing is granted that includes it.
+    NotGranted,
+    /// The path is below a folder that is granted and leads out of it, by `..` or by a symbolic link.
+    Escapes,
+    /// [`refuse_if`](UnixCtxBuilder::refuse_if) says so.
+    Judged,
 }
 
 /// The Unix sockets that a component may use; clones are the same.
@@ -174,9 +186,13 @@ impl UnixCtx {
             Address::Path(path) => self.below(path, purpose),
             Address::AbstractName(name) => self.at_name(name, purpose),
         };
-        let judged =
-            |_: &Place| self.0.refuse_if.as_ref().is_none_or(|judge| !judge(&denial(purpose, &plain(address), false)));
-        place.filter(judged).ok_or_else(|| self.deny(purpose, address, false))
+        let place = place.ok_or_else(|| self.deny(purpose, address, UnixReason::NotGranted))?;
+        if let Some(refuses) = &self.0.refuse_if
+            && refuses(&denial(purpose, &plain(address), UnixReason::Judged))
+        {
+            return Err(self.deny(purpose, address, UnixReason::Judged));
+        }
+        Ok(place)
     }
 
     fn below(&self, path: &str, purpose: UnixUse) -> Option<Place> {
@@ -199,9 +215,9 @@ impl UnixCtx {
     }
 
     /// Tells whoever wants to know that something is refused.
-    pub(super) fn deny(&self, purpose: UnixUse, address: &Address, escapes: bool) -> ErrorCode {
+    pub(super) fn deny(&self, purpose: UnixUse, address: &Address, reason: UnixReason) -> ErrorCode {
         if let Some(call) = &self.0.on_denial {
-            call(denial(purpose, address, escapes));
+            call(denial(purpose, address, reason));
         }
         ErrorCode::AccessDenied
     }
@@ -234,13 +250,13 @@ impl Drop for Admission {
     }
 }
 
-fn denial(purpose: UnixUse, address: &Address, escapes: bool) -> UnixDenial {
+fn denial(purpose: UnixUse, address: &Address, reason: UnixReason) -> UnixDenial {
     let address = match address {
         Address::Unnamed => String::new(),
         Address::Path(path) => path.clone(),
         Address::AbstractName(name) => format!("b'\\x00{}'", name.escape_ascii()),
     };
-    UnixDenial { purpose, address, escapes }
+    UnixDenial { purpose, address, reason }
 }
 
 /// An address as hooks know it, without empty parts and `.`.

@@ -54,7 +54,7 @@ mod stream;
 
 pub(crate) use pending::poll_once;
 
-pub use ctx::{UnixCtx, UnixCtxBuilder, UnixDenial, UnixPerms, UnixUse};
+pub use ctx::{UnixCtx, UnixCtxBuilder, UnixDenial, UnixPerms, UnixReason, UnixUse};
 pub use host::{UnixCtxView, UnixError, UnixView, add_to_linker};
 pub use socket::UnixSocket;
 

@@ -16,7 +16,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi_io::poll::Pollable;
 
 use super::bindings::wasi_streams::unix::sockets::{Address, ErrorCode};
-use super::ctx::{Admission, Place, UnixCtx, UnixUse};
+use super::ctx::{Admission, Place, UnixCtx, UnixReason, UnixUse};
 use super::files::{self, Failure, SocketFile, Target};
 use super::pending::{Pending, poll_once};
 use super::stream::Connection;
@@ -51,7 +51,7 @@ enum State {
 impl UnixSocket {
     pub(super) fn create(ctx: &UnixCtx) -> Result<Self> {
         if !ctx.grants_something() {
-            return Err(ctx.deny(UnixUse::Create, &Address::Unnamed, false));
+            return Err(ctx.deny(UnixUse::Create, &Address::Unnamed, UnixReason::NotGranted));
         }
         Ok(Self::new(ctx, ctx.admit()?, State::Fresh))
     }
@@ -288,7 +288,7 @@ async fn blocking<T: Send + 'static>(
 /// The word for a failure, after it was told that a path leads out of its folder.
 fn told(failure: Failure, ctx: &UnixCtx, purpose: UnixUse, address: &Address) -> ErrorCode {
     match failure {
-        Failure::Escape => ctx.deny(purpose, address, true),
+        Failure::Escape => ctx.deny(purpose, address, UnixReason::Escapes),
         Failure::Code(code) => code,
     }
 }

@@ -1,13 +1,16 @@
 //! The host library in a program of its own: a store, a linker and a policy, with nothing of the harness; and the limits of a guest.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::net::UnixListener;
 use wasi_streams_host::enforce::{self, Enforcement, PolicyView};
 use wasi_streams_host::unix::UnixPerms;
 use wasi_streams_host::{
-    Denial, Guest, Limits, Policy, Status, Verdict, block_on, components_dir, engine, explain_missing, load, peer::Peer,
+    Denial, Guest, Limits, Policy, Status, Ticking, Verdict, block_on, components_dir, engine, explain_missing, load,
+    peer::{Listener, Peer},
 };
 use wasmtime::Store;
 use wasmtime::component::{Linker, ResourceTable};
@@ -81,8 +84,11 @@ fn an_embedder_s_own_store_runs_components_under_a_policy() -> Result<()> {
         assert_eq!(denials, [Denial::Connect("192.0.2.1:9".parse()?)]);
         // A hook has the last word, over Unix sockets too.
         let nobody = policy().hook(|denial| if let Denial::Unix(_) = denial { Verdict::Deny } else { Verdict::Rules });
-        let (told, _) = embed("unix", &tries[..3], nobody).await?;
+        let (told, denials) = embed("unix", &tries[..3], nobody).await?;
         assert!(told.starts_with("PermissionDenied "), "{told}");
+        let told: Vec<String> = denials.iter().map(ToString::to_string).collect();
+        let by_hook = "denied connect to Unix socket /run/sock: a hook of the host refuses it, whatever the rules say";
+        assert_eq!(told, [by_hook]);
         Ok(())
     })
 }
@@ -134,7 +140,8 @@ fn hooks_and_the_log_know_names_and_paths_in_one_form() -> Result<()> {
         }
         for spelling in ["localhost", "LOCALhost", "%6cocalhost", "\u{ff4c}ocalhost", "loc\u{ad}alhost"] {
             let (told, denials) = embed("plain", &["lookup", spelling], policy.clone()).await?;
-            ensure!(told != "ok\n" && denials == [Denial::Lookup("localhost".into())], "{spelling}: {told}");
+            let refused = Denial::ByHook(Box::new(Denial::Lookup("localhost".into())));
+            ensure!(told != "ok\n" && denials == [refused], "{spelling}: {told}{denials:?}");
         }
         Ok(())
     })
@@ -239,6 +246,86 @@ fn a_guest_that_wants_more_memory_than_it_may_have_ends_and_never_has_it() -> Re
         let outcome = upload("100000000").limits(Limits::default().memory_bytes(MOST)).run().await?;
         assert!(matches!(outcome.status, Status::Trapped { .. }), "{outcome}");
         assert!(outcome.last.memory_bytes <= MOST, "{outcome}");
+        Ok(())
+    })
+}
+
+#[test]
+fn udp_is_there_where_everything_is_and_keeps_to_the_limit_of_sockets() -> Result<()> {
+    block_on(async {
+        let udp = |policy| Guest::named("plain").args(["udp", "127.0.0.1:0", "127.0.0.1:0"]).policy(policy);
+        for policy in [Policy::none(), Policy::loopback(), Policy::none().dns(true).allow("127.0.0.1")?] {
+            let outcome = udp(policy).run().await?.success()?;
+            assert_eq!(outcome.stdout, "PermissionDenied\nPermissionDenied\n");
+            assert_eq!(outcome.denials, [Denial::UdpSocket]);
+            assert_eq!(outcome.denials[0].to_string(), "denied UDP sockets: allow them with --net");
+        }
+        let outcome = udp(Policy::everything()).run().await?.success()?;
+        assert_eq!((outcome.stdout.as_str(), outcome.denials.len()), ("ok\nok\n", 0));
+        let outcome = udp(Policy::everything()).limits(Limits::default().sockets(1)).run().await?.success()?;
+        let told: Vec<&str> = outcome.stdout.lines().collect();
+        ensure!(told.len() == 2 && told[0] == "ok" && told[1] != "ok", "{outcome}");
+        // One that a hook does not like is refused by its address.
+        let hooked = Policy::everything().hook(|denial| match denial {
+            Denial::Udp(_) => Verdict::Deny,
+            _ => Verdict::Rules,
+        });
+        let outcome = udp(hooked).run().await?.success()?;
+        assert_eq!(outcome.stdout, "PermissionDenied\nPermissionDenied\n");
+        let expected = Denial::ByHook(Box::new(Denial::Udp("127.0.0.1:0".parse()?)));
+        assert_eq!(outcome.denials, [expected]);
+        Ok(())
+    })
+}
+
+#[test]
+fn beyond_its_tcp_sockets_a_client_is_told_so() -> Result<()> {
+    block_on(async {
+        let listener = Listener::v4()?;
+        let port = listener.port().to_string();
+        for (most, expected) in [(0, "too many open files"), (1, "")] {
+            let guest = Guest::named("connect").args(["open", "127.0.0.1", &port]);
+            let outcome = guest.limits(Limits::default().sockets(most)).run().await?.success()?;
+            let refused = outcome.stdout.contains("error ");
+            ensure!(refused == (most == 0) && outcome.stdout.contains(expected), "{outcome}");
+        }
+        Ok(())
+    })
+}
+
+/// Whoever has the number of a lookup next does not inherit what it opened.
+#[test]
+fn what_a_name_of_a_pattern_opens_no_other_name_opens() -> Result<()> {
+    block_on(async {
+        let (inside, outside) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let steps = ["resolve a.example.test", "then", "open b.other.test 443"];
+        let guest = Guest::named("connect").args(steps.iter().flat_map(|step| step.split(' ')));
+        let guest = guest.host("a.example.test", [inside]).host("b.other.test", [outside]);
+        let outcome = guest.policy(Policy::none().dns(true).allow("*.example.test")?).run().await?.success()?;
+        assert_eq!(outcome.denials, [Denial::Connect(SocketAddr::new(outside, 443))], "{outcome}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_loop_without_end_gives_way_and_is_ended_by_the_embedder() -> Result<()> {
+    block_on(async {
+        let _ticking = Ticking::start();
+        let spin = embed("plain", &["spin"], Policy::none());
+        ensure!(tokio::time::timeout(Duration::from_secs(2), spin).await.is_err(), "it has ended by itself");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_abstract_name_that_is_empty_is_refused_before_anything_runs() -> Result<()> {
+    block_on(async {
+        let policy = Policy::none().allow_unix_abstract("", UnixPerms::ALL);
+        let error = Guest::named("unix").policy(policy).run().await.expect_err("it allows nothing");
+        assert!(
+            format!("{error:#}").contains("give NAME, NAME* for all that begin so, or * for every one"),
+            "{error:#}"
+        );
         Ok(())
     })
 }

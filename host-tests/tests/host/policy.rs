@@ -62,6 +62,10 @@ fn an_allowed_host_is_an_address_a_network_or_a_name_with_or_without_a_port() {
         ("[2001:db8::1]:80", "[2001:db8::1]:80", "[2001:db8::1]:81"),
         ("2001:db8::/32", "[2001:db8:9::1]:80", "[2001:db9::1]:80"),
         ("[2001:db8::/32]:80", "[2001:db8:9::1]:80", "[2001:db8:9::1]:81"),
+        // IPv4, wrapped: sockets of IPv6 connect to no such address.
+        ("::ffff:10.1.2.3", "10.1.2.3:9", "10.1.2.4:9"),
+        ("[::ffff:10.1.2.3]:80", "10.1.2.3:80", "10.1.2.3:81"),
+        ("::ffff:10.0.0.0/104", "10.255.0.1:1", "11.0.0.1:1"),
     ];
     for (rule, inside, outside) in cases {
         let policy = Policy::none().allow(rule).unwrap();
@@ -109,6 +113,16 @@ fn a_pattern_stands_for_every_name_that_ends_so_and_for_no_address() {
     }
     // Which addresses these names have is not known before the guest has asked.
     assert!(!allows(&policy, "93.184.216.34:443", TcpConnect));
+}
+
+#[test]
+fn a_name_is_that_which_is_looked_up_however_it_is_written() {
+    let pattern = Policy::none().allow("*.B\u{fc}cher.example").unwrap();
+    assert!(pattern.lookup_refusal("a.xn--bcher-kva.example").is_none());
+    assert!(pattern.lookup_refusal("xn--bcher-kva.example").is_some());
+    let name = Policy::none().allow("\u{ff4c}ocalhost:80").unwrap();
+    assert!(name.lookup_refusal("localhost").is_none());
+    assert!(Policy::none().allow("10.0.0").is_err(), "neither");
 }
 
 #[test]
@@ -172,6 +186,8 @@ fn an_allowed_listener_accepts_whoever_comes() {
         ("0.0.0.0:8080", "10.0.0.1:8080", "[::]:8080"),
         ("0.0.0.0:8080", "0.0.0.0:8080", "0.0.0.0:8081"),
         ("[::]:0", "[2001:db8::1]:9", "10.0.0.1:9"),
+        ("[::ffff:10.0.0.1]:8080", "10.0.0.1:8080", "10.0.0.1:8081"),
+        ("[::ffff:10.0.0.1]:8080-8081", "10.0.0.1:8081", "10.0.0.2:8081"),
     ];
     for (rule, inside, outside) in cases {
         let policy = Policy::none().allow_listen(rule).unwrap();
@@ -358,6 +374,14 @@ fn a_hook_is_asked_first_and_may_leave_it_to_the_rules() {
         assert_eq!(allows(&policy, "127.0.0.1:80", TcpConnect), inside, "{verdict:?}");
         assert_eq!(allows(&policy, "10.0.0.1:80", TcpConnect), outside, "{verdict:?}");
         assert_eq!(policy.lookup_refusal("example.org").is_none(), outside, "{verdict:?}");
+        // What no rule would allow is not advised.
+        let told = policy.lookup_refusal("example.org").map(|denial| denial.to_string());
+        let expected = match verdict {
+            Verdict::Rules => Some("allow it with --allow example.org, or every name with --dns"),
+            Verdict::Allow => None,
+            Verdict::Deny => Some("a hook of the host refuses it, whatever the rules say"),
+        };
+        assert_eq!(told, expected.map(|remedy| format!("denied lookup of \"example.org\": {remedy}")));
         assert!(allows(&policy, "0.0.0.0:0", TcpBind), "the first step of connecting: {verdict:?}");
     }
     // It is told what the log would say, and can go by it.

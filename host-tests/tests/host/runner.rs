@@ -43,7 +43,7 @@ fn help_lists_every_option_and_exits_with_success() {
 
 #[test]
 fn a_command_line_that_means_nothing_is_one_clear_line_and_status_2() {
-    let cases: [(&[&str], &str); 23] = [
+    let cases: [(&[&str], &str); 24] = [
         (&[], "no component given"),
         (&["--bogus"], "--bogus"),
         (&["--timeout", "10", "x.wasm"], "10s"),
@@ -65,6 +65,7 @@ fn a_command_line_that_means_nothing_is_one_clear_line_and_status_2() {
         (&["--max-resources", "0", "x.wasm"], "--max-resources 0"),
         (&["--max-resources", "", "x.wasm"], "give a number from 1"),
         (&["--no-net", "--net", "x.wasm"], "drop one"),
+        (&["--unix-abstract", "", "x.wasm"], "give NAME, NAME* or *"),
         (&["--env", "=x", "x.wasm"], "NAME=VALUE"),
         (&["--allow"], "--allow"),
     ];

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Result;
-use wasi_streams_host::unix::UnixPerms;
+use wasi_streams_host::unix::{UnixPerms, UnixReason};
 use wasi_streams_host::{Denial, Guest, Outcome, Policy, Status, block_on};
 
 use crate::support::Folder;
@@ -173,7 +173,7 @@ fn refusal(outcome: &Outcome, what: &str, path: &str) -> Option<bool> {
     outcome.denials.iter().find_map(|denial| {
         let Denial::Unix(denial) = denial else { return None };
         let purpose = format!("{:?}", denial.purpose).to_lowercase();
-        (purpose == what && denial.address == path).then_some(denial.escapes)
+        (purpose == what && denial.address == path).then_some(denial.reason == UnixReason::Escapes)
     })
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Arg::Long("allow") => network.peers.push(text(parser.value()?)?),
             Arg::Long("allow-listen") => network.listeners.push(text(parser.value()?)?),
             Arg::Long("unix") => network.unix.push(unix_folder(&text(parser.value()?)?)?),
-            Arg::Long("unix-abstract") => network.names.push(text(parser.value()?)?),
+            Arg::Long("unix-abstract") => network.names.push(abstract_name(text(parser.value()?)?)?),
             Arg::Long("env") => environment.extend(variable(&text(parser.value()?)?)?),
             Arg::Long("dir") => folders.push(folder(&text(parser.value()?)?)),
             Arg::Long("timeout") => limits = limits.deadline(duration(&text(parser.value()?)?)?),
@@ -152,6 +152,13 @@ fn unix_folder(text: &str) -> Result<(String, PathBuf), Misuse> {
         Some((guest, host)) if !guest.is_empty() && !host.is_empty() => Ok((guest.into(), host.into())),
         _ => Err(Misuse(format!("--unix {text}: give GUEST_DIR=HOST_DIR, as in /run=/tmp/sockets"))),
     }
+}
+
+fn abstract_name(name: String) -> Result<String, Misuse> {
+    if name.is_empty() {
+        return Err(Misuse("--unix-abstract: the name is empty: give NAME, NAME* or *".into()));
+    }
+    Ok(name)
 }
 
 /// `HOST`, or `HOST::GUEST`.
