@@ -29,7 +29,8 @@ async fn echo_server(faults: &Faults) -> Result<(Running, SocketAddr)> {
 
 async fn end(mut server: Running) -> Result<()> {
     server.close_stdin();
-    server.finish().await.success()?;
+    let outcome = server.finish().await.success()?;
+    ensure!(outcome.last.resources.tcp_sockets == 0, "a socket is left: {outcome}");
     Ok(())
 }
 
