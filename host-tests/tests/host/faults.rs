@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 #[cfg(target_os = "linux")]
 use rustix::io::Errno;
 use wasi_streams_host::faults::{
