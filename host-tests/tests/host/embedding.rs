@@ -298,11 +298,14 @@ fn beyond_its_tcp_sockets_a_client_is_told_so() -> Result<()> {
 fn what_a_name_of_a_pattern_opens_no_other_name_opens() -> Result<()> {
     block_on(async {
         let (inside, outside) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let steps = ["resolve a.example.test", "then", "open b.other.test 443"];
-        let guest = Guest::named("connect").args(steps.iter().flat_map(|step| step.split(' ')));
-        let guest = guest.host("a.example.test", [inside]).host("b.other.test", [outside]);
-        let outcome = guest.policy(Policy::none().dns(true).allow("*.example.test")?).run().await?.success()?;
-        assert_eq!(outcome.denials, [Denial::Connect(SocketAddr::new(outside, 443))], "{outcome}");
+        // Which number that is depends on what came before.
+        for lookups in 1..6 {
+            let guest = Guest::named("connect").args(["resolve", "a.example.test", "then"].repeat(lookups));
+            let guest = guest.args(["open", "b.other.test", "443"]);
+            let guest = guest.host("a.example.test", [inside]).host("b.other.test", [outside]);
+            let outcome = guest.policy(Policy::none().dns(true).allow("*.example.test")?).run().await?.success()?;
+            assert_eq!(outcome.denials, [Denial::Connect(SocketAddr::new(outside, 443))], "{outcome}");
+        }
         Ok(())
     })
 }
