@@ -29,7 +29,8 @@
 //! something that nobody read).
 //!
 //! What it cannot do: times are in steps of a millisecond, and a busy machine adds to them. Two runs with one script have the same faults
-//! at the same places, and as much the same order as two runs on a real network have.
+//! at the same places, and as much the same order as two runs on a real network have. The policy is asked when wasmtime connects: who is
+//! held back is denied late, and that is logged late, or never where connecting is never answered.
 
 mod cut;
 mod held;
@@ -120,9 +121,19 @@ impl Faults {
         self
     }
 
-    /// What has happened so far, the first thousand.
+    /// What has happened so far, the first thousand. What a peer can see of it is told before.
     pub fn happened(&self) -> Vec<Happened> {
         self.log.lock().clone()
+    }
+
+    /// How many reads and writes were cut short so far, by [`DirectionFaults::pieces`]: too many to be told one by one.
+    pub fn pieces(&self) -> u64 {
+        self.log.0.pieces.load(Relaxed)
+    }
+
+    /// How many times nothing went on for a while behind a piece so far, by [`DirectionFaults::delay`].
+    pub fn delays(&self) -> u64 {
+        self.log.0.delays.load(Relaxed)
     }
 
     /// What the script says about this connection.
@@ -180,7 +191,14 @@ impl fmt::Debug for Faults {
 
 /// What happened.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Happened>>>);
+struct Log(Arc<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    list: Mutex<Vec<Happened>>,
+    pieces: AtomicU64,
+    delays: AtomicU64,
+}
 
 impl Log {
     fn note(&self, what: Happened) {
@@ -191,8 +209,16 @@ impl Log {
         }
     }
 
+    fn note_piece(&self) {
+        self.0.pieces.fetch_add(1, Relaxed);
+    }
+
+    fn note_delay(&self) {
+        self.0.delays.fetch_add(1, Relaxed);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Happened>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn lanes(number: u64, faults: &ConnectionFaults, seed: u64, ends: Opt
     let lane = |direction, faults| {
         let random = Random::new(!seed, 2 * number + u64::from(direction == Direction::Write));
         let wire = Arc::clone(&wire);
-        let mut lane = Lane { wire, direction, faults, random, moved: 0, waits: Waits::No, told: false };
+        let mut lane = Lane { wire, direction, faults, random, moved: 0, piece: None, waits: Waits::No, told: false };
         lane.look_at_marks();
         lane
     };
@@ -45,6 +45,8 @@ pub(super) struct Lane {
     faults: DirectionFaults,
     random: Random,
     moved: u64,
+    /// How much may move next, where that is less than could without pieces.
+    piece: Option<usize>,
     waits: Waits,
     /// The reset was told here; from now on it is closed.
     told: bool,
@@ -74,13 +76,14 @@ impl Lane {
 
     /// How much of `wanted` the next piece is, at least 1 byte of it: it ends where something is to happen.
     pub(super) fn piece(&mut self, wanted: usize) -> usize {
-        let random = &mut self.random;
-        let piece =
-            self.faults.pieces.map_or(wanted, |most| 1 + random.up_to((most as u64).saturating_sub(1)) as usize);
         let marks = [self.faults.reset_after, self.faults.stall.map(|stall| stall.after)];
         let room = marks.into_iter().flatten().map(|mark| mark.saturating_sub(self.moved).max(1)).min();
         let room = room.map_or(usize::MAX, |room| usize::try_from(room).unwrap_or(usize::MAX));
-        wanted.min(piece).min(room)
+        let whole = wanted.min(room);
+        let random = &mut self.random;
+        let piece = self.faults.pieces.map(|most| 1 + random.up_to((most as u64).saturating_sub(1)) as usize);
+        self.piece = piece.filter(|piece| *piece < whole);
+        self.piece.unwrap_or(whole)
     }
 
     /// Notes that so many bytes have moved.
@@ -89,12 +92,21 @@ impl Lane {
             return;
         }
         self.moved += bytes as u64;
+        if self.piece.take() == Some(bytes) {
+            self.wire.log.note_piece();
+        }
+        self.delay();
+        self.look_at_marks();
+    }
+
+    /// Waits behind a piece.
+    fn delay(&mut self) {
         let most = u64::try_from(self.faults.delay.as_micros()).unwrap_or(u64::MAX);
         if most > 0 {
-            let time = Duration::from_micros(self.random.up_to(most));
+            let time = Duration::from_micros(1 + self.random.up_to(most - 1));
             self.waits = Waits::time(Some(time));
+            self.wire.log.note_delay();
         }
-        self.look_at_marks();
     }
 
     /// Lets happen what is to happen behind this byte.
@@ -106,9 +118,10 @@ impl Lane {
         if self.faults.reset_after.take_if(|after| *after <= self.moved).is_some()
             && !self.wire.is_reset.swap(true, SeqCst)
         {
+            // First of all: whoever hears of it finds it in the log.
+            self.wire.log.note(Happened::Reset(self.wire.number, self.direction));
             self.wire.ends.into_iter().for_each(cut);
             self.wire.was_reset.notify_waiters();
-            self.wire.log.note(Happened::Reset(self.wire.number, self.direction));
         }
     }
 

@@ -1,10 +1,12 @@
 //! A thousand scripts of faults through the examples: an echo server, a proxy, and an echo server over TLS. None traps, none hangs, and
-//! no byte is lost: what comes back is a beginning of what was sent, and all of it where the script resets and refuses nothing.
+//! no byte is lost: what comes back is a beginning of what was sent, and all of it where nothing was really reset or refused. At the end
+//! each kind of fault has happened often enough.
 //!
 //! A scenario that fails prints its seed and its script; `FAULT_SEED=17` in the environment runs that one alone.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use wasi_streams_host::faults::{ConnectionFaults, DirectionFaults, Faults};
-use wasi_streams_host::{Guest, Policy, Running, block_on};
+use wasi_streams_host::faults::{ConnectionFaults, Direction, DirectionFaults, Faults, Happened, Stall};
+use wasi_streams_host::{ErrorCode, Guest, Policy, Running, block_on};
 
 use crate::certificates::{Authority, KeyKind};
 use crate::support::{Folder, heavy, pattern};
@@ -37,12 +39,21 @@ struct Heard {
     ended: bool,
 }
 
-/// Whether a client whose bytes pass through connections with these faults may have heard that.
-fn check(heard: &Heard, faults: &[ConnectionFaults]) -> Result<()> {
+/// Whether anything has happened to these connections, or to a lookup, that bytes may be lost by.
+fn is_broken(happened: &[Happened], connections: &[u64]) -> bool {
+    happened.iter().any(|what| match what {
+        Happened::Refused(number) | Happened::Reset(number, _) => connections.contains(number),
+        Happened::LookupFailed(..) => true,
+        _ => false,
+    })
+}
+
+/// Whether a client may have heard that, whose bytes pass through these connections, after what has happened to them.
+fn check(heard: &Heard, happened: &[Happened], connections: &[u64]) -> Result<()> {
     let Heard { sent, got, ended } = heard;
     let same = sent.iter().zip(got).take_while(|(a, b)| a == b).count();
     ensure!(same == got.len(), "byte {same} of {} that came back is wrong", got.len());
-    if faults.iter().all(ConnectionFaults::are_survivable) {
+    if !is_broken(happened, connections) {
         ensure!(got.len() == sent.len(), "{} of {} bytes came back, and nothing was reset", got.len(), sent.len());
         ensure!(*ended, "all came back, and then no end");
     }
@@ -135,7 +146,7 @@ async fn echo(seed: u64, faults: Faults) -> Result<()> {
     }
     while let Some(heard) = clients.join_next().await {
         let (client, heard) = heard?;
-        check(&heard, &[faults.of_connection(client as u64)]).with_context(|| format!("client {client}"))?;
+        check(&heard, &faults.happened(), &[client as u64]).with_context(|| format!("client {client}"))?;
     }
     end(server).await
 }
@@ -161,13 +172,10 @@ async fn proxy(seed: u64, faults: Faults) -> Result<()> {
     let guest = guest.args(way.iter().copied()).host("here.test", [Ipv4Addr::LOCALHOST]);
     let (server, address) = serve(guest.policy(Policy::loopback().dns(true)), &faults).await?;
     // The client's connection is the first, that to the server the second.
-    let mut on_the_way = vec![faults.of_connection(0), faults.of_connection(1)];
+    let on_the_way = [faults.of_connection(0), faults.of_connection(1)];
     let length = if are_slow(&on_the_way) { length(seed, 0).min(1000) } else { length(seed, 0) };
     let heard = talk_over(connect(address).await?, length).await;
-    if !faults.of_lookup(0).are_survivable() {
-        on_the_way.push(ConnectionFaults::refused());
-    }
-    let checked = check(&heard, &on_the_way);
+    let checked = check(&heard, &faults.happened(), &[0, 1]);
     echo.abort();
     checked?;
     end(server).await
@@ -188,7 +196,7 @@ async fn tls(seed: u64, faults: Faults, certificates: Arc<Certificates>) -> Resu
         Some(stream) => talk(stream, length(seed, 0), false).await,
         None => nothing(),
     };
-    check(&heard, &[faults.of_connection(0)])?;
+    check(&heard, &faults.happened(), &[0])?;
     end(server).await
 }
 
@@ -213,35 +221,86 @@ impl Certificates {
     }
 }
 
-/// Runs a scenario with each seed, or with the one of `FAULT_SEED` alone; the first that fails ends it.
+/// How often each kind of fault has happened.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Tally {
+    pieces: u64,
+    delays: u64,
+    stalls: u64,
+    resets: u64,
+    refusals: u64,
+    late: u64,
+    late_lookups: u64,
+    failed_lookups: u64,
+}
+
+impl Tally {
+    fn count(&mut self, faults: &Faults) {
+        self.pieces += faults.pieces();
+        self.delays += faults.delays();
+        for what in faults.happened() {
+            *match what {
+                Happened::Refused(_) => &mut self.refusals,
+                Happened::ConnectDelayed(..) => &mut self.late,
+                Happened::Stalled(..) => &mut self.stalls,
+                Happened::Reset(..) => &mut self.resets,
+                Happened::LookupDelayed(..) => &mut self.late_lookups,
+                Happened::LookupFailed(..) => &mut self.failed_lookups,
+                _ => continue,
+            } += 1;
+        }
+    }
+
+    /// Whether each kind has happened as often as in `least`, or more often.
+    fn reaches(&self, least: &Self) -> Result<()> {
+        let all = |of: &Self| {
+            let Tally { pieces, delays, stalls, resets, refusals, late, late_lookups, failed_lookups } = *of;
+            [pieces, delays, stalls, resets, refusals, late, late_lookups, failed_lookups]
+        };
+        ensure!(all(self).iter().zip(all(least)).all(|(own, least)| *own >= least), "{self:?} is less than {least:?}");
+        Ok(())
+    }
+}
+
+/// The seeds to run: these, or the one of `FAULT_SEED` alone.
+fn wanted(seeds: Range<u64>, alone: Option<&str>) -> Result<Range<u64>> {
+    let Some(seed) = alone else { return Ok(seeds) };
+    let seed = seed.parse().ok().filter(|seed| *seed < 1000);
+    let seed = seed.context("FAULT_SEED is to be a number from 0 to 999, as a scenario that failed has printed it")?;
+    Ok(if seeds.contains(&seed) { seed..seed + 1 } else { 0..0 }) // of another test
+}
+
+/// Runs a scenario with each seed, or with the one of `FAULT_SEED` alone; the first that fails ends it. Together they have to have so many
+/// faults: a network that does nothing loses nothing either.
 fn all<F: Future<Output = Result<()>> + Send + 'static>(
-    seeds: std::ops::Range<u64>,
+    seeds: Range<u64>,
+    least: &Tally,
     scenario: impl Fn(u64, Faults) -> F,
 ) -> Result<()> {
-    let seeds = match std::env::var("FAULT_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().ok().filter(|seed| *seed < 1000);
-            let seed =
-                seed.context("FAULT_SEED is to be a number from 0 to 999, as a scenario that failed has printed it")?;
-            if seeds.contains(&seed) { seed..seed + 1 } else { 0..0 } // of another test
-        }
-        Err(_) => seeds,
-    };
+    let alone = std::env::var("FAULT_SEED").ok();
+    let seeds = wanted(seeds, alone.as_deref())?;
     let _alone = heavy();
-    block_on(async {
-        let mut running = JoinSet::new();
+    let tally = block_on(async {
+        let (mut running, mut tally) = (JoinSet::new(), Tally::default());
         for seed in seeds {
-            let one = scenario(seed, Faults::seeded(seed));
-            running.spawn(async move { judged(seed, timeout(PATIENCE, one).await.unwrap_or_else(|_| Err(hangs()))) });
-            if running.len() >= AT_ONCE {
-                running.join_next().await.transpose()?.transpose()?;
+            let faults = Faults::seeded(seed);
+            let one = scenario(seed, faults.clone());
+            running.spawn(async move {
+                judged(seed, timeout(PATIENCE, one).await.unwrap_or_else(|_| Err(hangs()))).map(|()| faults)
+            });
+            if running.len() >= AT_ONCE
+                && let Some(done) = running.join_next().await
+            {
+                tally.count(&done??);
             }
         }
         while let Some(done) = running.join_next().await {
-            done??;
+            tally.count(&done??);
         }
-        Ok(())
-    })
+        anyhow::Ok(tally)
+    })?;
+    println!("{tally:?}");
+    if alone.is_some() { Ok(()) } else { tally.reaches(least) }
 }
 
 fn hangs() -> anyhow::Error {
@@ -259,37 +318,54 @@ fn judged(seed: u64, result: Result<()>) -> Result<()> {
 
 #[test]
 fn four_hundred_scripts_of_an_echo_server_lose_no_byte() -> Result<()> {
-    all(0..400, echo)
+    let least = Tally { pieces: 10_000, delays: 1000, stalls: 70, resets: 35, refusals: 15, ..Tally::default() };
+    all(0..400, &least, echo)
 }
 
 #[test]
 fn three_hundred_scripts_of_a_proxy_lose_no_byte() -> Result<()> {
-    all(400..700, proxy)
+    let least = Tally {
+        pieces: 10_000,
+        delays: 400,
+        stalls: 40,
+        resets: 20,
+        refusals: 10,
+        late: 20,
+        late_lookups: 20,
+        failed_lookups: 7,
+    };
+    all(400..700, &least, proxy)
 }
 
 #[test]
 fn three_hundred_scripts_of_an_echo_server_over_tls_lose_no_byte() -> Result<()> {
+    let least = Tally { pieces: 10_000, delays: 200, stalls: 35, resets: 15, refusals: 6, ..Tally::default() };
     let certificates = Certificates::new()?;
-    all(700..1000, move |seed, faults| tls(seed, faults, Arc::clone(&certificates)))
+    all(700..1000, &least, move |seed, faults| tls(seed, faults, Arc::clone(&certificates)))
 }
 
 #[test]
 fn a_lost_byte_a_wrong_one_a_missing_end_and_a_hang_are_noticed() -> Result<()> {
     let heard = |got: &[u8], ended| Heard { sent: b"hello".into(), got: got.into(), ended };
-    let harmless = ConnectionFaults::none().read(DirectionFaults::none().pieces(1).stall(1, Duration::from_millis(1)));
-    let reset = ConnectionFaults::none().write(DirectionFaults::none().reset_after(3));
-    check(&heard(b"hello", true), &[harmless])?;
-    check(&heard(b"hel", false), &[harmless, reset])?;
-    check(&heard(b"", false), &[ConnectionFaults::refused()])?;
-    for (heard, faults) in [
-        (heard(b"hell", true), harmless),
-        (heard(b"hello", false), harmless),
-        (heard(b"helo", true), harmless),
-        (heard(b"hellooo", true), harmless),
-        (heard(b"elo", false), reset),
+    let stall = Stall { after: 1, time: Some(Duration::from_millis(1)) };
+    let harmless = [Happened::Stalled(0, Direction::Read, stall), Happened::Reset(1, Direction::Read)];
+    let reset = [Happened::Reset(0, Direction::Write)];
+    check(&heard(b"hello", true), &harmless, &[0])?;
+    check(&heard(b"hel", false), &reset, &[1, 0])?;
+    check(&heard(b"", false), &[Happened::Refused(0)], &[0])?;
+    check(&heard(b"", false), &[Happened::LookupFailed(0, ErrorCode::NameUnresolvable)], &[0])?;
+    for (heard, happened) in [
+        (heard(b"hell", true), &harmless[..]),
+        (heard(b"hello", false), &harmless),
+        (heard(b"helo", true), &harmless),
+        (heard(b"hellooo", true), &harmless),
+        (heard(b"", false), &[]),
+        (heard(b"elo", false), &reset),
     ] {
-        assert!(check(&heard, &[faults]).is_err(), "{:?}", heard.got);
+        assert!(check(&heard, happened, &[0]).is_err(), "{:?}", heard.got);
     }
+    let least = Tally { resets: 1, ..Tally::default() };
+    assert!(Tally { stalls: 9, ..Tally::default() }.reaches(&least).is_err() && least.reaches(&least).is_ok());
     block_on(async {
         let for_ever =
             Faults::on_connections(|_| ConnectionFaults::none().read(DirectionFaults::none().stall(0, None)));
@@ -299,4 +375,24 @@ fn a_lost_byte_a_wrong_one_a_missing_end_and_a_hang_are_noticed() -> Result<()> 
         assert!(told.contains("FAULT_SEED=17") && told.contains("connection 0: "), "{told}");
         Ok(())
     })
+}
+
+/// What is printed of a scenario that failed is all that another run needs.
+#[test]
+fn a_seed_runs_alone_and_its_script_is_the_same_again() -> Result<()> {
+    for seed in [17, 423, 999] {
+        let [one, other] = [Faults::seeded(seed), Faults::seeded(seed)];
+        ensure!((0..50).all(|n| one.of_connection(n) == other.of_connection(n)), "{one} {other}");
+        ensure!((0..50).all(|n| one.of_lookup(n) == other.of_lookup(n)), "{one} {other}");
+        let alone = seed.to_string();
+        let tests = [0..400, 400..700, 700..1000];
+        let runs: Vec<Range<u64>> =
+            tests.map(|seeds| wanted(seeds, Some(&alone))).into_iter().collect::<Result<_>>()?;
+        ensure!(runs.iter().flat_map(Clone::clone).eq([seed]), "{runs:?}");
+    }
+    for wrong in ["", "1000", "-1", "all"] {
+        ensure!(wanted(0..400, Some(wrong)).is_err(), "{wrong:?}");
+    }
+    ensure!(wanted(0..400, None)? == (0..400));
+    Ok(())
 }
