@@ -66,11 +66,11 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, length: usize, half_close: bo
     let (mut reader, mut writer) = split(stream);
     let mut got = Vec::new();
     let send = async {
-        // It fails when the connection was reset, which is for the reading side to judge.
-        if writer.write_all(&sent).await.is_ok() && half_close {
+        let is_sent = writer.write_all(&sent).await.is_ok();
+        if is_sent && half_close {
             let _ = writer.shutdown().await;
         }
-        writer
+        (writer, is_sent)
     };
     let hear = async {
         let mut piece = vec![0; 16 * 1024];
@@ -84,7 +84,9 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, length: usize, half_close: bo
         }
         true
     };
-    let (mut writer, mut ended) = tokio::join!(send, hear);
+    let ((mut writer, is_sent), mut ended) = tokio::join!(send, hear);
+    // The system tells of a reset once: where writing heard of it, reading finds an end.
+    ended &= is_sent;
     if !half_close && ended {
         let _ = writer.shutdown().await;
         ended = matches!(reader.read(&mut [0]).await, Ok(0));
