@@ -225,3 +225,27 @@ impl Log {
 const MOST_KEPT: usize = 1000;
 /// A script has no end.
 const SHOWN: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pieces_of_a_connection_are_those_of_the_seed() {
+        let pieces = |seed| {
+            let script = |_| ConnectionFaults::none().read(DirectionFaults::none().pieces(1000));
+            let faults = Faults { seed: Some(seed), ..Faults::on_connections(script) };
+            let (Reading(mut lane), _) = faults.begin(0, None).expect("it is not refused");
+            (0..100).map(|_| lane.piece(100_000)).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces(1), pieces(1));
+        assert_ne!(pieces(1), pieces(2));
+    }
+
+    #[test]
+    fn a_component_that_tries_for_ever_fills_no_memory() {
+        let log = Log::default();
+        (0..5000).for_each(|number| log.note(Happened::Refused(number)));
+        assert_eq!(*log.lock(), (0..1000).map(Happened::Refused).collect::<Vec<_>>());
+    }
+}

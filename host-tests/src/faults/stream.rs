@@ -116,7 +116,7 @@ impl Pollable for Output {
 
 #[cfg(test)]
 mod tests {
-    use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+    use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 
     use super::*;
     use crate::faults::{ConnectionFaults, DirectionFaults, Log, wire};
@@ -138,5 +138,20 @@ mod tests {
             matches!(output.write(vec![0_u8; permit + 1].into()), Err(StreamError::Trap(_))),
             "more than is permitted"
         );
+    }
+
+    #[test]
+    fn what_comes_in_is_cut_into_pieces_and_loses_neither_a_byte_nor_its_end() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(5000).collect();
+        let faults = ConnectionFaults::none().read(DirectionFaults::none().pieces(7));
+        let (lane, _) = wire::lanes(0, &faults, 0, None, &Log::default());
+        let mut input = Input { real: Box::new(MemoryInputPipe::new(bytes.clone())), lane };
+        assert!(input.read(0).is_ok_and(|none| none.is_empty()));
+        let mut got = Vec::new();
+        while let Ok(piece) = input.read(4096) {
+            assert!((1..=7).contains(&piece.len()), "{piece:?}");
+            got.extend_from_slice(&piece);
+        }
+        assert!(got == bytes && matches!(input.read(1), Err(StreamError::Closed)));
     }
 }

@@ -144,3 +144,73 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The two directions of a connection that come in pieces of at most 1000.
+    fn in_pieces(number: u64, seed: u64, log: &Log) -> [Lane; 2] {
+        let pieces = DirectionFaults::none().pieces(1000);
+        lanes(number, &ConnectionFaults::none().read(pieces).write(pieces), seed, None, log).into()
+    }
+
+    /// How large the first pieces of a direction are.
+    fn sizes(mut lane: Lane) -> Vec<usize> {
+        let mut next = || {
+            let piece = lane.piece(100_000);
+            lane.moved(piece);
+            piece
+        };
+        (0..200).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn pieces_follow_from_seed_connection_and_direction_and_are_of_every_size_up_to_the_most() {
+        let log = Log::default();
+        let sizes = |number, seed| in_pieces(number, seed, &log).map(sizes);
+        let [read, write] = sizes(1, 1);
+        assert_eq!([read.clone(), write.clone()], sizes(1, 1));
+        let [others, of_another_seed] = [sizes(2, 1), sizes(1, 2)];
+        assert!(read != write && others[0] != read && of_another_seed[0] != read && of_another_seed[1] != write);
+        assert!(read.iter().all(|piece| (1..=1000).contains(piece)), "{read:?}");
+        assert!(read.iter().any(|piece| *piece < 200) && read.iter().any(|piece| *piece > 800), "{read:?}");
+        assert_eq!(log.0.pieces.load(SeqCst), 8 * 200, "each is counted");
+    }
+
+    #[test]
+    fn what_is_short_by_itself_is_no_piece() {
+        let log = Log::default();
+        let [mut lane, _] = in_pieces(0, 0, &log);
+        for _ in 0..100 {
+            assert_eq!(lane.piece(1), 1);
+            lane.moved(1);
+            let piece = lane.piece(100_000);
+            lane.moved(piece - 1); // the peer had no more
+        }
+        assert_eq!(log.0.pieces.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn a_piece_ends_where_a_stall_or_a_reset_is_and_the_log_tells_them_in_order() {
+        let log = Log::default();
+        let time = Some(Duration::from_millis(1));
+        let faults = ConnectionFaults::none().read(DirectionFaults::none().stall(10, time).reset_after(25));
+        let (mut read, mut write) = lanes(3, &faults, 0, None, &log);
+        assert_eq!((read.piece(100), write.piece(100)), (10, 100));
+        read.moved(10);
+        assert!(!read.is_due() && write.is_due(), "it is stalled in its direction");
+        assert_eq!(read.piece(100), 15);
+        read.moved(14);
+        assert!(read.check().is_ok() && write.check().is_ok());
+        assert_eq!(read.piece(100), 1);
+        read.moved(1);
+        for lane in [&mut read, &mut write] {
+            assert!(matches!(lane.check(), Err(StreamError::LastOperationFailed(_))), "both ways are told");
+            assert!(matches!(lane.check(), Err(StreamError::Closed)), "once");
+        }
+        let stall = Stall { after: 10, time };
+        let told = [Happened::Stalled(3, Direction::Read, stall), Happened::Reset(3, Direction::Read)];
+        assert_eq!(*log.lock(), told);
+    }
+}

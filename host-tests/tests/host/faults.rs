@@ -55,8 +55,8 @@ fn bytes_in_small_pieces_arrive_whole() -> Result<()> {
         let data = pattern(5000);
         assert_eq!(exchange(address, &data).await?.0, data);
         assert_eq!(faults.happened(), [], "pieces are not worth telling");
-        let snapshot = server.snapshot();
-        assert!(snapshot.polls > 0, "{snapshot:?}");
+        assert!((9_000..=10_000).contains(&faults.pieces()), "{} of 5000 each way", faults.pieces());
+        assert_eq!(faults.delays(), 0);
         end(server).await
     })
 }
@@ -144,6 +144,7 @@ fn a_delay_makes_each_piece_take_its_time() -> Result<()> {
         let (got, time) = exchange(address, &pattern(100)).await?;
         assert_eq!(got, pattern(100));
         assert!(time >= Duration::from_millis(50), "{time:?}");
+        assert!(faults.delays() >= 100, "{}", faults.delays());
         end(server).await
     })
 }
